@@ -1,0 +1,144 @@
+package cullet
+
+import (
+	"crypto/rand"
+	"encoding/base32"
+	"fmt"
+	"regexp"
+	"strings"
+)
+
+// Prefixes of ids. An id is opaque text of [A-Za-z0-9_-], unique in the server,
+// so that it can ride unencoded in a path, as the SDK puts it there.
+const (
+	WorkspaceID = "ws"
+	PersonID    = "u"
+	KeyID       = "key"
+	FolderID    = "grp"
+	ProjectID   = "d"
+	ImageID     = "img"
+	RevisionID  = "ann"
+	VersionID   = "v"
+	ExportID    = "exp"
+	TrainingID  = "tr"
+	ModelID     = "m"
+	WorkflowID  = "wf"
+	TrashItemID = "ti"
+	PurgeID     = "pg"
+	BlobID      = "b"
+	IntervalID  = "ci" // of the credit ledger
+	BatchID     = "bt"
+)
+
+var idAlphabet = base32.NewEncoding("abcdefghijkmnpqrstuvwxyz23456789").WithPadding(base32.NoPadding)
+
+// NewID makes an id with 100 random bits.
+func NewID(prefix string) string {
+	var b [15]byte
+	_, _ = rand.Read(b[:]) // never fails: crypto/rand ends the program instead
+	return prefix + "_" + idAlphabet.EncodeToString(b[:])[:20]
+}
+
+// NewSecret makes a secret of 160 random bits. It always holds a lower-case
+// letter: the SDK takes a key without one for a dummy (contract/00).
+func NewSecret(prefix string) string {
+	var b [20]byte
+	_, _ = rand.Read(b[:])
+	return prefix + "_" + idAlphabet.EncodeToString(b[:])
+}
+
+// MaxSlug is the longest slug, in bytes.
+const MaxSlug = 100
+
+// MaxName is the longest name of a thing, in characters.
+const MaxName = 200
+
+var slugRE = regexp.MustCompile(`^[a-z0-9](?:[a-z0-9_-]*[a-z0-9])?$`)
+var digitsRE = regexp.MustCompile(`^[0-9]+$`)
+
+// Reserved words: the fixed segments of the wire (contract/00, "Router") and of
+// the web app. A slug equal to one could never be addressed.
+var (
+	reservedWorkspaces = words(`dataset models usage universe vision-events videoinfer
+		video_upload_signed_url query auth-cli batch-processing workspaces app setup sign-in static
+		healthz readyz metrics add pause resume delete get list usage_workspace
+		usage_deployment machine_types get_log infer`)
+	reservedProjects = words(`projects trash workflows createworkflow updateworkflow
+		forkworkflow groups images search upload models model-evals api-keys asynctasks
+		devices stats billing-usage-report autolabel settings new app healthz readyz metrics`)
+)
+
+func words(s string) map[string]bool {
+	m := map[string]bool{}
+	for w := range strings.FieldsSeq(s) {
+		m[w] = true
+	}
+	return m
+}
+
+// Slugify makes a slug of a name: lower case, everything else than letters,
+// digits and _ becomes a dash. The answer may be empty (a name without any
+// Latin letter); it may be reserved or taken.
+func Slugify(name string) string {
+	var b strings.Builder
+	dash := false
+	for _, r := range strings.ToLower(name) {
+		if r >= 'a' && r <= 'z' || r >= '0' && r <= '9' || r == '_' {
+			if dash && b.Len() > 0 {
+				b.WriteByte('-')
+			}
+			dash = false
+			b.WriteRune(r)
+		} else {
+			dash = true
+		}
+		if b.Len() >= MaxSlug-10 { // leaves room for "-2", "-3" …
+			break
+		}
+	}
+	return strings.Trim(b.String(), "-_")
+}
+
+// CheckWorkspaceSlug refuses a slug that no workspace may have.
+func CheckWorkspaceSlug(slug string) error {
+	return checkSlug("workspace", slug, reservedWorkspaces, true)
+}
+
+// CheckProjectSlug refuses a slug that no project may have. Digits alone would
+// be read as a version by the SDK's shorthand (contract/00).
+func CheckProjectSlug(slug string) error {
+	return checkSlug("project", slug, reservedProjects, false)
+}
+
+// CheckWorkflowSlug refuses a slug that no workflow may have.
+func CheckWorkflowSlug(slug string) error {
+	return checkSlug("workflow", slug, reservedProjects, true)
+}
+
+func checkSlug(what, slug string, reserved map[string]bool, digits bool) error {
+	switch {
+	case len(slug) > MaxSlug:
+		return E(Invalid, "the %s slug is %d characters long; %d is the most", what, len(slug), MaxSlug)
+	case !slugRE.MatchString(slug):
+		return E(Invalid, "%q is no %s slug: use lower-case letters, digits, - and _, beginning and ending with a letter or digit", slug, what)
+	case reserved[slug]:
+		return E(Invalid, "the slug %q is a reserved word; choose another for the %s", slug, what)
+	case !digits && digitsRE.MatchString(slug):
+		return E(Invalid, "the %s slug %q has digits only, and clients would read it as a version number; add a letter", what, slug)
+	}
+	return nil
+}
+
+// FreeSlug proposes the first of base, base-2, base-3 … that taken does not have.
+func FreeSlug(base string, taken func(string) bool) string {
+	for n := 1; ; n++ {
+		slug := base
+		if n > 1 {
+			suffix := fmt.Sprintf("-%d", n)
+			slug = base[:min(len(base), MaxSlug-len(suffix))] + suffix
+		}
+		if !taken(slug) {
+			return slug
+		}
+	}
+}
