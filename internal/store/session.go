@@ -81,3 +81,12 @@ func (tx *Tx) AddFormPost(ctx context.Context, sessionHash, idempotency, locatio
 		sessionHash, idempotency, location, micros(tx.Now))
 	return err
 }
+
+// Secret returns the server's secret of a name; where there is none yet, fresh
+// becomes it. All processes on one database have the same.
+func (tx *Tx) Secret(ctx context.Context, name, fresh string) (string, error) {
+	if _, err := tx.exec(ctx, `INSERT INTO secrets (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING`, name, fresh); err != nil {
+		return "", err
+	}
+	return queryOne(ctx, tx, scanText, `SELECT value FROM secrets WHERE name = $1`, name)
+}

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -103,7 +104,9 @@ func (tx *Tx) RenewTraining(ctx context.Context, id, token string, until time.Ti
 		return "", err
 	}
 	i, err := tx.OpenInterval(ctx, id)
-	if err != nil {
+	if errors.Is(err, ErrNoRow) {
+		return cullet.TrainingState(s), nil // its process does not run yet
+	} else if err != nil {
 		return "", err
 	}
 	return cullet.TrainingState(s), tx.execOne(ctx, `UPDATE ledger SET renewed_at = $2, micro_credits = $3 WHERE id = $1 AND closed_at = 0`,
@@ -208,6 +211,14 @@ func (tx *Tx) AddModel(ctx context.Context, m cullet.Model) error {
 // ModelsOf returns the active models of a version, newest first.
 func (tx *Tx) ModelsOf(ctx context.Context, version string) ([]cullet.Model, error) {
 	return queryAll(ctx, tx, scanModel, `SELECT `+modelColumns+` FROM active_models m WHERE m.version_id = $1 ORDER BY m.created_at DESC, m.id`, version)
+}
+
+// FindTraining returns a training in whatever state and place, its claim and state
+// alone, or ErrNoRow: a worker asks with it whose processes it found.
+func (tx *Tx) FindTraining(ctx context.Context, id string) (cullet.Training, error) {
+	return queryOne(ctx, tx, func(r row) (t cullet.Training, err error) {
+		return t, r.Scan(&t.ID, &t.State, &t.Token, instant{&t.LeaseUntil})
+	}, `SELECT t.id, t.state, t.token, t.lease_until FROM trainings t WHERE t.id = $1`, id)
 }
 
 // CountModels returns how many active models each version of a project has.

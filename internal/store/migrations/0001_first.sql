@@ -2,6 +2,12 @@
 -- One schema for SQLite and PostgreSQL. Times are microseconds since 1970, UTC,
 -- 0 where there is none; ids are text; JSON is text, written and read by us alone.
 
+-- What the server itself keeps secret, such as the key that signs links.
+CREATE TABLE secrets (
+  name TEXT PRIMARY KEY,
+  value TEXT NOT NULL
+);
+
 CREATE TABLE workspaces (
   id TEXT PRIMARY KEY,
   slug TEXT NOT NULL UNIQUE,
