@@ -1,0 +1,149 @@
+// Package job is our use of the job engine, River, on the database that
+// everything else is in: work is enqueued in the transaction that causes it, so
+// neither is there without the other.
+//
+// It knows kinds of work by name alone; cmd/cullet says who does them. Trainings
+// are no jobs (they have leases of their own), and neither is cleanup, which
+// goes by our clock.
+package job
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/riverdriver"
+	"github.com/riverqueue/river/riverdriver/riverdatabasesql"
+	"github.com/riverqueue/river/riverdriver/riversqlite"
+	"github.com/riverqueue/river/rivermigrate"
+
+	"github.com/cullet-vision/cullet/internal/store"
+)
+
+// Kind is a kind of work.
+type Kind string
+
+// The kinds there are.
+const (
+	Generate Kind = "generate" // the images of a version are frozen
+	Export   Kind = "export"   // a version is written in a format
+)
+
+// timeout ends a job that hangs. It is finite because the engine never rescues
+// an unlimited one after a kill.
+const timeout = 10 * time.Minute
+
+// Handler does the work for one thing, named by its id. It returns again where a
+// slice of the work is done and more is left. It may run twice for one id, also
+// at the same time, and has to make that harmless.
+type Handler func(ctx context.Context, id string) (again bool, err error)
+
+// task is the one kind that the engine knows: what to do, with what.
+type task struct {
+	What Kind   `json:"what"`
+	ID   string `json:"id"`
+}
+
+// Kind names the task to the engine.
+func (task) Kind() string { return "cullet" }
+
+// Engine enqueues jobs and works on them.
+type Engine struct {
+	client   *river.Client[*sql.Tx]
+	handlers map[Kind]Handler
+	log      *slog.Logger
+}
+
+type worker struct {
+	river.WorkerDefaults[task]
+	engine *Engine
+}
+
+// Timeout bounds one run.
+func (w *worker) Timeout(*river.Job[task]) time.Duration { return timeout }
+
+// Work does one job.
+func (w *worker) Work(ctx context.Context, j *river.Job[task]) error {
+	h, ok := w.engine.handlers[j.Args.What]
+	if !ok {
+		return river.JobCancel(fmt.Errorf("nobody does jobs of kind %q", j.Args.What))
+	}
+	again, err := h(ctx, j.Args.ID)
+	if err != nil {
+		return fmt.Errorf("%s of %s: %w", j.Args.What, j.Args.ID, err)
+	}
+	if again {
+		return river.JobSnooze(0)
+	}
+	return nil
+}
+
+// New makes an engine on the store's database and brings its tables up to date.
+// Workers says how many jobs run at once; 0 only enqueues.
+func New(ctx context.Context, db *store.DB, workers int, log *slog.Logger) (*Engine, error) {
+	conn := db.Conn()
+	var driver riverdriver.Driver[*sql.Tx]
+	if conn.Dialect.Name() == "sqlite" {
+		driver = riversqlite.New(conn.Writer)
+	} else {
+		driver = riverdatabasesql.New(conn.Writer)
+	}
+	quiet := slog.New(atLeast{log.Handler(), slog.LevelWarn})
+	m, err := rivermigrate.New(driver, &rivermigrate.Config{Logger: quiet})
+	if err != nil {
+		return nil, err
+	}
+	if _, err := m.Migrate(ctx, rivermigrate.DirectionUp, nil); err != nil {
+		return nil, fmt.Errorf("migrating the job engine's tables: %w", err)
+	}
+	e := &Engine{handlers: map[Kind]Handler{}, log: log}
+	config := &river.Config{Logger: quiet, FetchCooldown: 20 * time.Millisecond, FetchPollInterval: 250 * time.Millisecond,
+		RescueStuckJobsAfter: timeout + time.Minute, JobTimeout: timeout, MaxAttempts: 4}
+	if workers > 0 {
+		config.Queues = map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: workers}}
+		config.Workers = river.NewWorkers()
+		river.AddWorker(config.Workers, &worker{engine: e})
+	}
+	e.client, err = river.NewClient(driver, config)
+	return e, err
+}
+
+// Handle says who does a kind of work. It is called before Start.
+func (e *Engine) Handle(k Kind, h Handler) { e.handlers[k] = h }
+
+// Enqueue has the work done once the transaction is committed.
+func (e *Engine) Enqueue(ctx context.Context, tx *store.Tx, k Kind, id string) error {
+	_, err := e.client.InsertTx(ctx, tx.SQL(), task{What: k, ID: id}, nil)
+	return err
+}
+
+// Start begins to work, until the context ends.
+func (e *Engine) Start(ctx context.Context) error { return e.client.Start(ctx) }
+
+// Stop lets running jobs end; when the context ends before they do, it cancels them.
+func (e *Engine) Stop(ctx context.Context) error {
+	if err := e.client.Stop(ctx); err == nil {
+		return nil
+	}
+	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	return e.client.StopAndCancel(end)
+}
+
+// atLeast drops what the engine says below a level: it tells of every fetch.
+type atLeast struct {
+	slog.Handler
+	level slog.Level
+}
+
+func (h atLeast) Enabled(ctx context.Context, l slog.Level) bool {
+	return l >= h.level && h.Handler.Enabled(ctx, l)
+}
+
+func (h atLeast) WithAttrs(a []slog.Attr) slog.Handler {
+	return atLeast{h.Handler.WithAttrs(a), h.level}
+}
+func (h atLeast) WithGroup(g string) slog.Handler { return atLeast{h.Handler.WithGroup(g), h.level} }
