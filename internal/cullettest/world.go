@@ -1,0 +1,239 @@
+package cullettest
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"image"
+	"image/color"
+	"image/png"
+	"io"
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/cullet-vision/cullet"
+	"github.com/cullet-vision/cullet/internal/access"
+	"github.com/cullet-vision/cullet/internal/blob"
+	"github.com/cullet-vision/cullet/internal/blob/memblob"
+	"github.com/cullet-vision/cullet/internal/dataset"
+	"github.com/cullet-vision/cullet/internal/fsck"
+	"github.com/cullet-vision/cullet/internal/job"
+	"github.com/cullet-vision/cullet/internal/store"
+	"github.com/cullet-vision/cullet/internal/training"
+	"github.com/cullet-vision/cullet/internal/trash"
+	"github.com/cullet-vision/cullet/internal/upload"
+	"github.com/cullet-vision/cullet/internal/version"
+	"github.com/cullet-vision/cullet/internal/workflow"
+)
+
+// T is what the factories need of a test; a *rapid.T has it too.
+type T interface {
+	Helper()
+	Fatal(...any)
+	Fatalf(string, ...any)
+}
+
+// World is a workspace with everything that acts on it, on one database, with a
+// clock that stands still. No job runs by itself: tests call Freeze and Write.
+type World struct {
+	Clock   *Clock
+	DB      *store.DB
+	Blobs   *blob.Store
+	Access  *access.Desk
+	Catalog *dataset.Catalog
+	Intake  *upload.Intake
+	Press   *version.Press
+	Queue   *training.Queue
+	Shelf   *workflow.Shelf
+	Bin     *trash.Bin
+
+	Workspace cullet.Workspace
+	Owner     cullet.Person
+	Secret    string       // of the workspace's first key
+	By        cullet.Actor // that key
+}
+
+// Password is what the owner of every World signs in with.
+const Password = "correct horse battery"
+
+// NewWorld makes one on a new database of the given name.
+func NewWorld(t testing.TB, database string) *World {
+	t.Helper()
+	return WorldOn(t, NewDatabase(t, database), NewClock())
+}
+
+// WorldOn makes one on the database and clock.
+func WorldOn(t testing.TB, d Database, clock *Clock) *World {
+	t.Helper()
+	ctx := context.Background()
+	db := d.Open(t, clock)
+	w := &World{Clock: clock, DB: db, Blobs: blob.New(memblob.New(), clock)}
+	log := slog.New(slog.NewTextHandler(io.Discard, nil))
+	jobs, err := job.New(ctx, db, 0, log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.Access = &access.Desk{DB: db}
+	w.Catalog = &dataset.Catalog{DB: db}
+	w.Intake = &upload.Intake{DB: db, Blobs: w.Blobs, MaxBytes: upload.DefaultMaxBytes}
+	w.Press = &version.Press{DB: db, Blobs: w.Blobs, Jobs: jobs, Log: log, URL: "http://cullet.test"}
+	w.Queue = &training.Queue{DB: db, Trainers: []training.Trainer{{Name: "test", ModelTypes: []string{"test-model"}, CreditsPerHour: 3.6, Retry: 1}}}
+	w.Shelf = &workflow.Shelf{DB: db}
+	w.Bin = &trash.Bin{DB: db, Retention: cullet.DefaultRetention}
+	o, err := w.Access.Open(ctx, access.NewWorkspace{Name: "Acme", Email: "ann@example.com", Person: "Ann", Password: Password})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.Workspace, w.Owner, w.Secret = o.Workspace, o.Owner, o.Secret
+	if w.By, _, err = w.Access.Key(ctx, o.Secret); err != nil {
+		t.Fatal(err)
+	}
+	return w
+}
+
+// Person is the owner, signed in to the web app.
+func (w *World) Person() cullet.Actor {
+	return cullet.Actor{Workspace: w.Workspace.ID, ID: w.Owner.ID, Name: w.Owner.Name, Means: cullet.ByWeb, Role: cullet.Owner, Session: "session", Address: "127.0.0.1"}
+}
+
+// Project makes a project of the name.
+func (w *World) Project(t T, name string) cullet.Project {
+	t.Helper()
+	p, err := w.Catalog.CreateProject(context.Background(), w.By, dataset.NewProject{Name: name, Type: "object-detection", License: "MIT", Group: "things"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// PNG is a small picture; each number is another one.
+func PNG(n int) []byte {
+	m := image.NewNRGBA(image.Rect(0, 0, 16, 12))
+	for x := range 16 {
+		for y := range 12 {
+			m.Set(x, y, color.NRGBA{uint8(n), uint8(n >> 8), uint8(16*x + y), 255})
+		}
+	}
+	var b bytes.Buffer
+	if err := png.Encode(&b, m); err != nil {
+		panic(err)
+	}
+	return b.Bytes()
+}
+
+// Image uploads the picture of the number into a project.
+func (w *World) Image(t T, project string, n int) string {
+	t.Helper()
+	taken, err := w.Intake.Image(context.Background(), w.By, project, upload.NewImage{Name: fmt.Sprintf("%d.png", n)}, bytes.NewReader(PNG(n)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return taken.Image
+}
+
+// Annotate puts a box of the class on an image.
+func (w *World) Annotate(t T, project, image, class string) {
+	t.Helper()
+	p, err := w.Catalog.Project(context.Background(), w.By, project)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = w.Catalog.SaveShapes(context.Background(), w.By, p.ID, image, []cullet.Shape{cullet.BoxAround(class, 1, 2, 5, 6)}, dataset.NewAnnotation{Overwrite: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Version generates a version of a project to its end.
+func (w *World) Version(t T, project string) cullet.Version {
+	t.Helper()
+	v, err := w.Press.Generate(context.Background(), w.By, project, version.Settings{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Press.Freeze(context.Background(), v.ID); err != nil {
+		t.Fatal(err)
+	}
+	d, err := w.Press.Version(context.Background(), w.By, project, v.Number)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d.Version
+}
+
+// Export writes an export of a version to its end.
+func (w *World) Export(t T, project string, number int64, format string) cullet.Export {
+	t.Helper()
+	e, err := w.Press.Export(context.Background(), w.By, project, number, format)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Press.Write(context.Background(), e.ID); err != nil {
+		t.Fatal(err)
+	}
+	if e, err = w.Press.Export(context.Background(), w.By, project, number, format); err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+// Workflow makes a workflow of the name.
+func (w *World) Workflow(t T, name string) cullet.Workflow {
+	t.Helper()
+	f, err := w.Shelf.Create(context.Background(), w.By, workflow.Draft{Name: name, Config: `{"specification":{}}`})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+// Check runs fsck and fails the test with what it finds.
+func (w *World) Check(t T) fsck.Report {
+	t.Helper()
+	r, err := fsck.Check(context.Background(), w.DB, w.Blobs, fsck.Options{Deep: true})
+	if err != nil {
+		t.Fatalf("fsck: %v", err)
+	}
+	if !r.Clean() {
+		t.Fatalf("fsck found: %+v", r.Findings)
+	}
+	return r
+}
+
+// Fill adds images to a project by rows alone, quickly: all share one blob.
+func (w *World) Fill(t T, project string, images int) {
+	t.Helper()
+	ctx := context.Background()
+	first := w.Image(t, project, 1<<15)
+	p, err := w.Catalog.Project(ctx, w.By, project)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = w.DB.Update(ctx, func(tx *store.Tx) error {
+		i, err := tx.GetImage(ctx, p.ID, first)
+		if err != nil {
+			return err
+		}
+		if err := tx.CountBatch(ctx, i.Batch, int64(images)); err != nil {
+			return err
+		}
+		for n := range images {
+			seq, err := tx.CountProject(ctx, p.ID, cullet.ProjectCounts{Images: 1, Unannotated: 1, Train: 1, Bytes: i.Bytes})
+			if err != nil {
+				return err
+			}
+			i.ID, i.Digest, i.Seq, i.Name = cullet.NewID(cullet.ImageID), fmt.Sprintf("%s-%d", first, n), seq, fmt.Sprintf("%d.png", n)
+			if err := tx.AddImage(ctx, i); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Day is a day.
+const Day = 24 * time.Hour

@@ -1,0 +1,361 @@
+package purge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/cullet-vision/cullet"
+	"github.com/cullet-vision/cullet/internal/blob"
+	"github.com/cullet-vision/cullet/internal/store"
+)
+
+// Engine carries out what is due and what was ordered. Any number of them, in any
+// number of processes, share the work.
+type Engine struct {
+	DB       *store.DB
+	Blobs    *blob.Store
+	Log      *slog.Logger
+	Interval time.Duration // between two looks for what is due (C2)
+
+	worker string
+	wake   chan struct{}
+	size   batchSize
+	due    time.Time // next look for what is due
+}
+
+const (
+	lease      = 10 * time.Second // of a worker on an item; renewed with each batch
+	retryAfter = 5 * time.Minute  // of what could not be done (C11)
+	look       = time.Second      // between two looks for orders and for what others left
+	many       = 100              // items looked at in one round
+	files      = 200              // unlinked between two renewals of the lease
+)
+
+// NewEngine makes an engine.
+func NewEngine(db *store.DB, blobs *blob.Store, interval time.Duration, log *slog.Logger) *Engine {
+	return &Engine{DB: db, Blobs: blobs, Log: log, Interval: interval, worker: cullet.NewID("w"), wake: make(chan struct{}, 1),
+		size: batchSize{rows: 500}}
+}
+
+// Wake has the engine look at once.
+func (e *Engine) Wake() {
+	select {
+	case e.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Run works until the context ends.
+func (e *Engine) Run(ctx context.Context) {
+	tick := e.DB.Clock().NewTicker(min(look, e.Interval))
+	defer tick.Stop()
+	for {
+		if err := e.Round(ctx); err != nil && ctx.Err() == nil {
+			e.Log.Error("cleanup could not go on; it tries again", "err", err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C():
+		case <-e.wake:
+		}
+	}
+}
+
+// Round begins what is due and what was ordered, and works until nothing is left
+// to do now.
+func (e *Engine) Round(ctx context.Context) error {
+	if now := e.DB.Clock().Now(); !now.Before(e.due) || e.due.Sub(now) > e.Interval {
+		e.due = now.Add(e.Interval)
+		if err := e.BeginDue(ctx); err != nil {
+			return err
+		}
+	}
+	for {
+		if err := e.orders(ctx); err != nil {
+			return err
+		}
+		worked, err := e.share(ctx)
+		if err != nil || !worked {
+			return errors.Join(err, e.leftovers(ctx))
+		}
+	}
+}
+
+// BeginDue begins the purge of every item whose date has come (C1, C2).
+func (e *Engine) BeginDue(ctx context.Context) error {
+	for {
+		var due []cullet.TrashItem
+		err := e.DB.View(ctx, func(tx *store.Tx) (err error) {
+			due, err = tx.DueItems(ctx, many)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		begun := 0
+		for _, t := range due {
+			ok, err := e.begin(ctx, t)
+			if err != nil {
+				return err
+			}
+			if ok {
+				begun++
+			}
+		}
+		if begun == 0 {
+			return nil
+		}
+	}
+}
+
+// begin moves one due item to purging. The date is looked at again inside the
+// transaction: it may have been postponed meanwhile.
+func (e *Engine) begin(ctx context.Context, t cullet.TrashItem) (bool, error) {
+	begun := false
+	err := e.DB.Update(ctx, func(tx *store.Tx) error {
+		begun = false
+		if _, err := cullet.NextTrash(t.State, cullet.EventPurge); err != nil {
+			return err
+		}
+		if err := tx.BeginPurge(ctx, t, "", tx.Now); errors.Is(err, store.ErrNoRow) {
+			return nil // restored, postponed, or begun by another
+		} else if err != nil {
+			return err
+		}
+		begun = true
+		return tx.Audit(ctx, cleaner(t.Workspace), entry(cullet.ActPurgeBegan, t))
+	})
+	return begun, err
+}
+
+func cleaner(workspace string) cullet.Actor {
+	return cullet.SystemActor(workspace, "Cleanup", cullet.ByCleanup)
+}
+
+func entry(act cullet.Act, t cullet.TrashItem) cullet.AuditEntry {
+	return cullet.AuditEntry{Act: act, ItemType: string(t.Type), ItemID: t.ID, ItemName: t.Handle(),
+		Detail: map[string]string{"target": t.Target}}
+}
+
+// share gives each purging item one step in turn, so that a huge one does not hold
+// up the small ones, and says whether there was anything to do.
+func (e *Engine) share(ctx context.Context) (worked bool, err error) {
+	var items []cullet.TrashItem
+	err = e.DB.View(ctx, func(tx *store.Tx) error {
+		items, err = tx.PurgingItems(ctx, e.worker, many)
+		return err
+	})
+	if err != nil {
+		return false, err
+	}
+	for _, t := range items {
+		err := e.step(ctx, t)
+		switch {
+		case ctx.Err() != nil:
+			return worked, ctx.Err()
+		case errors.Is(err, errOther):
+			continue
+		case err != nil:
+			if err := e.delay(ctx, t, err); err != nil {
+				return worked, err
+			}
+		}
+		worked = true
+	}
+	return worked, nil
+}
+
+// never is the date by which an order goes: none.
+var never time.Time
+
+// errOther says that another worker has the item, or ended it.
+var errOther = errors.New("another worker has the item")
+
+// step takes one item one step on: a batch of rows, else a batch of blobs, else a
+// batch of files, else its end.
+func (e *Engine) step(ctx context.Context, t cullet.TrashItem) error {
+	if n, err := e.rows(ctx, t); n > 0 || err != nil {
+		return err
+	}
+	if n, err := e.collect(ctx, t); n > 0 || err != nil {
+		return err
+	}
+	if n, err := e.unlink(ctx, t.ID, t); n > 0 || err != nil {
+		return err
+	}
+	return e.finish(ctx, t)
+}
+
+// leased runs fn in a transaction that begins with the lease on the item.
+func (e *Engine) leased(ctx context.Context, t cullet.TrashItem, fn func(tx *store.Tx) error) error {
+	return e.DB.Update(ctx, func(tx *store.Tx) error {
+		if err := tx.LeaseItem(ctx, t.ID, e.worker, tx.Now.Add(lease)); errors.Is(err, store.ErrNoRow) {
+			return errOther
+		} else if err != nil {
+			return err
+		}
+		return fn(tx)
+	})
+}
+
+// rows removes a batch of the item's rows. C11: an item whose root is active, or
+// in Trash by another item, contradicts itself and is not touched.
+func (e *Engine) rows(ctx context.Context, t cullet.TrashItem) (n int64, err error) {
+	began := e.DB.Clock().Now()
+	limit := e.size.rows
+	err = e.leased(ctx, t, func(tx *store.Tx) error {
+		root, err := tx.RootItem(ctx, t)
+		if err == nil && root != t.ID {
+			return fmt.Errorf("%s %s is not in Trash by this item (%q): kept", t.Type, t.Target, root)
+		} else if err != nil && !errors.Is(err, store.ErrNoRow) {
+			return err
+		}
+		n, err = tx.SweepRows(ctx, t, limit)
+		return err
+	})
+	e.size.took(e.DB.Clock().Now().Sub(began), n)
+	return n, err
+}
+
+// collect removes the rows of blobs that the item's rows referred to and nothing
+// else does (C4).
+func (e *Engine) collect(ctx context.Context, t cullet.TrashItem) (n int64, err error) {
+	err = e.leased(ctx, t, func(tx *store.Tx) error {
+		c, err := tx.CollectBlobs(ctx, t.ID, min(e.size.rows, 500))
+		n = c.Candidates
+		return err
+	})
+	return n, err
+}
+
+// unlink removes a batch of files whose rows are gone. One that cannot be removed
+// stops neither the rest nor the retry (C11).
+func (e *Engine) unlink(ctx context.Context, item string, t cullet.TrashItem) (n int, err error) {
+	var todo []store.Unlink
+	err = e.DB.View(ctx, func(tx *store.Tx) error {
+		todo, err = tx.ListUnlinks(ctx, item, files)
+		return err
+	})
+	if err != nil || len(todo) == 0 {
+		return 0, err
+	}
+	var done []store.Unlink
+	stuck := map[string]error{}
+	for _, u := range todo {
+		if err := e.Blobs.Remove(ctx, u.Path); err != nil {
+			stuck[u.Path] = err
+			e.Log.Warn("a file could not be removed; it is tried again", "path", u.Path, "item", item, "err", err)
+			continue
+		}
+		done = append(done, u)
+	}
+	record := func(tx *store.Tx) error {
+		for path, why := range stuck {
+			if err := tx.DelayUnlink(ctx, path, why.Error(), tx.Now.Add(retryAfter)); err != nil {
+				return err
+			}
+		}
+		return tx.DoneUnlinks(ctx, item, done)
+	}
+	if item == "" {
+		return len(done), e.DB.Update(ctx, record)
+	}
+	return len(todo), e.leased(ctx, t, record)
+}
+
+// leftovers tries files again whose item is gone already.
+func (e *Engine) leftovers(ctx context.Context) error {
+	for {
+		n, err := e.unlink(ctx, "", cullet.TrashItem{})
+		if n == 0 || err != nil {
+			return err
+		}
+	}
+}
+
+// finish ends an item of which nothing is left: it is gone, and the audit and the
+// order it belonged to say so.
+func (e *Engine) finish(ctx context.Context, t cullet.TrashItem) error {
+	var done store.PurgeSums
+	err := e.leased(ctx, t, func(tx *store.Tx) error {
+		if _, err := cullet.NextTrash(t.State, cullet.EventFinish); err != nil {
+			return err
+		}
+		var err error
+		if done, err = tx.PurgeProgress(ctx, t.ID); err != nil {
+			return err
+		}
+		stuck, err := tx.StuckUnlinks(ctx, t.ID)
+		if err != nil {
+			return err
+		}
+		if err := tx.FinishPurge(ctx, t); err != nil {
+			return err
+		}
+		by := cleaner(t.Workspace)
+		if t.PurgeOrder != "" {
+			o, err := tx.GetOrder(ctx, t.Workspace, t.PurgeOrder)
+			if err != nil {
+				return err
+			}
+			by = orderer(o)
+			if err := tx.SetOrderItem(ctx, o.ID, t.ID, store.ResultDeleted, stuckWords(stuck), done); err != nil {
+				return err
+			}
+		}
+		a := entry(cullet.ActPurged, t)
+		a.Detail["rows"], a.Detail["bytesFreed"], a.Detail["bytesKept"] = fmt.Sprint(done.Rows), fmt.Sprint(done.BytesFreed), fmt.Sprint(done.BytesKept)
+		if len(stuck) > 0 {
+			a.Result = stuckWords(stuck)
+		}
+		return tx.Audit(ctx, by, a)
+	})
+	if err == nil {
+		e.Log.Info("deleted permanently", "type", t.Type, "item", t.ID, "name", t.Handle(), "rows", done.Rows,
+			"files", done.Files, "bytes_freed", done.BytesFreed, "bytes_kept", done.BytesKept, "order", t.PurgeOrder)
+	}
+	return err
+}
+
+func stuckWords(stuck []store.Unlink) string {
+	if len(stuck) == 0 {
+		return ""
+	}
+	words := fmt.Sprintf("%d files could not be removed yet and are tried again in 5 minutes:", len(stuck))
+	for _, u := range stuck {
+		words += fmt.Sprintf(" %s (%s)", u.Path, u.Problem)
+	}
+	return words
+}
+
+// delay keeps why an item cannot be purged now; it is tried again later (C11).
+func (e *Engine) delay(ctx context.Context, t cullet.TrashItem, why error) error {
+	e.Log.Error("an item could not be purged; it is kept and tried again", "item", t.ID, "type", t.Type, "err", why)
+	return e.DB.Update(ctx, func(tx *store.Tx) error {
+		if err := tx.DelayItem(ctx, t.ID, why.Error(), tx.Now.Add(retryAfter)); errors.Is(err, store.ErrNoRow) {
+			return nil
+		} else if err != nil || t.Problem == why.Error() {
+			return err
+		}
+		a := entry(cullet.ActPurgeProblem, t)
+		a.Result = why.Error()
+		return tx.Audit(ctx, cleaner(t.Workspace), a)
+	})
+}
+
+// batchSize is how many rows one transaction removes. It aims at some tens of
+// milliseconds, so that nobody else waits long for the lock.
+type batchSize struct{ rows int }
+
+func (b *batchSize) took(d time.Duration, n int64) {
+	switch {
+	case d > 40*time.Millisecond:
+		b.rows = max(50, b.rows/2)
+	case d < 10*time.Millisecond && n >= int64(b.rows):
+		b.rows = min(5000, b.rows*2)
+	}
+}

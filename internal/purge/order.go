@@ -1,0 +1,139 @@
+package purge
+
+import (
+	"context"
+	"errors"
+
+	"github.com/cullet-vision/cullet"
+	"github.com/cullet-vision/cullet/internal/store"
+)
+
+// orders takes each order whose countdown is over one step on: it begins the next
+// item when the one before is gone, or ends the order.
+func (e *Engine) orders(ctx context.Context) error {
+	var open []store.Order
+	err := e.DB.View(ctx, func(tx *store.Tx) (err error) {
+		open, err = tx.OpenOrders(ctx)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	for _, o := range open {
+		if err := e.order(ctx, o); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (e *Engine) order(ctx context.Context, o store.Order) error {
+	for {
+		more, err := e.next(ctx, o)
+		if err != nil || !more {
+			return err
+		}
+		o.State = store.OrderRunning
+	}
+}
+
+// next begins the first item of the order that waits, unless one is under way, and
+// says whether to look again at once because it was kept.
+func (e *Engine) next(ctx context.Context, o store.Order) (again bool, err error) {
+	var items []store.OrderItem
+	err = e.DB.View(ctx, func(tx *store.Tx) error {
+		items, err = tx.ListOrderItems(ctx, o.ID)
+		return err
+	})
+	if err != nil {
+		return false, err
+	}
+	for _, i := range items {
+		switch i.Result {
+		case store.ResultRunning:
+			return false, nil
+		case store.ResultWaiting:
+			return e.beginOrdered(ctx, o, i)
+		}
+	}
+	return false, e.endOrder(ctx, o, items)
+}
+
+// beginOrdered moves one ordered item to purging, if it is as it was confirmed
+// (P4); else it is kept, and the report says why.
+func (e *Engine) beginOrdered(ctx context.Context, o store.Order, i store.OrderItem) (kept bool, err error) {
+	rows := int64(0)
+	err = e.DB.View(ctx, func(tx *store.Tx) error {
+		t, err := tx.GetTrashItem(ctx, o.Workspace, i.Item)
+		if errors.Is(err, store.ErrNoRow) {
+			return nil
+		} else if err != nil {
+			return err
+		}
+		rows, err = tx.RowsBelow(ctx, t)
+		return err
+	})
+	if err != nil {
+		return false, err
+	}
+	err = e.DB.Update(ctx, func(tx *store.Tx) error {
+		kept = false
+		if o.State == store.OrderScheduled {
+			if err := tx.MoveOrder(ctx, o.ID, store.OrderScheduled, store.OrderRunning, ""); errors.Is(err, store.ErrNoRow) {
+				return nil // stopped, or begun by another
+			} else if err != nil {
+				return err
+			}
+		}
+		t, err := tx.GetTrashItem(ctx, o.Workspace, i.Item)
+		reason := ""
+		switch {
+		case errors.Is(err, store.ErrNoRow):
+			reason = "it left Trash meanwhile"
+		case err != nil:
+			return err
+		case t.Revision != i.Revision || t.State != cullet.Trashed:
+			reason = "it changed after it was confirmed"
+		default:
+			if err := tx.BeginPurge(ctx, t, o.ID, never); errors.Is(err, store.ErrNoRow) {
+				reason = "it changed at this moment"
+			} else if err != nil {
+				return err
+			}
+		}
+		if reason != "" {
+			kept = true
+			return tx.SetOrderItem(ctx, o.ID, i.Item, store.ResultKept, reason, store.PurgeSums{})
+		}
+		if err := tx.SetOrderItem(ctx, o.ID, i.Item, store.ResultRunning, "", store.PurgeSums{}); err != nil {
+			return err
+		}
+		if err := tx.SetOrderRows(ctx, o.ID, i.Item, rows); err != nil {
+			return err
+		}
+		return tx.Audit(ctx, orderer(o), entry(cullet.ActPurgeBegan, t))
+	})
+	return kept, err
+}
+
+// endOrder ends an order of which nothing waits any more.
+func (e *Engine) endOrder(ctx context.Context, o store.Order, items []store.OrderItem) error {
+	end := store.OrderFinished
+	for _, i := range items {
+		if i.Reason != "" {
+			end = store.OrderProblems
+		}
+	}
+	return e.DB.Update(ctx, func(tx *store.Tx) error {
+		err := tx.MoveOrder(ctx, o.ID, o.State, end, "")
+		if errors.Is(err, store.ErrNoRow) {
+			return nil
+		}
+		return err
+	})
+}
+
+// orderer is the person who gave the order, as the audit names them.
+func orderer(o store.Order) cullet.Actor {
+	return cullet.Actor{Workspace: o.Workspace, ID: o.Person, Name: o.PersonName, Means: cullet.ByWeb, Address: o.Address}
+}
