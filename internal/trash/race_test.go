@@ -1,0 +1,134 @@
+package trash_test
+
+import (
+	"bytes"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/cullet-vision/cullet"
+	"github.com/cullet-vision/cullet/internal/cullettest"
+	"github.com/cullet-vision/cullet/internal/dataset"
+	"github.com/cullet-vision/cullet/internal/trash"
+	"github.com/cullet-vision/cullet/internal/upload"
+	"github.com/cullet-vision/cullet/internal/version"
+)
+
+var noSettings = version.Settings{}
+
+// TestR6OneWinner: of many who do the same at once, one gets it done and the rest
+// get a clear refusal.
+func TestR6OneWinner(t *testing.T) {
+	each(t, func(t *testing.T, w *cullettest.World) {
+		const many = 8
+		p := w.Project(t, "contested")
+		for round := range 5 {
+			won := compete(t, many, func() error { _, err := w.Bin.DeleteProject(ctx, w.By, p.ID); return err })
+			if won != 1 {
+				t.Fatalf("R6: round %d: %d of %d deletions won", round, won, many)
+			}
+			won = compete(t, many, func() error {
+				_, err := w.Bin.Restore(ctx, w.By, trash.Request{Type: cullet.TrashProject, ID: p.ID})
+				return err
+			})
+			if won != 1 {
+				t.Fatalf("R6: round %d: %d of %d restores won", round, won, many)
+			}
+		}
+		w.Check(t)
+	})
+}
+
+// compete runs act at once many times and counts who won; the others must get a
+// clear answer.
+func compete(t *testing.T, many int, act func() error) (won int) {
+	t.Helper()
+	var wg sync.WaitGroup
+	var mu sync.Mutex
+	for range many {
+		wg.Go(func() {
+			err := act()
+			mu.Lock()
+			defer mu.Unlock()
+			switch code := cullet.CodeOf(err); {
+			case err == nil:
+				won++
+			case code != cullet.NotFound && code != cullet.Conflict:
+				t.Errorf("R6: who comes second gets %s: %v", code, err)
+			}
+		})
+	}
+	wg.Wait()
+	return won
+}
+
+// TestR6Everything lets clients delete, restore, create under the same slug,
+// upload, annotate, generate and train at once; afterwards all that is kept agrees.
+func TestR6Everything(t *testing.T) {
+	each(t, func(t *testing.T, w *cullettest.World) {
+		const clients, turns = 6, 25
+		var wg sync.WaitGroup
+		var mu sync.Mutex
+		ids := []string{w.Project(t, "shared").ID}
+		some := func(n int) string {
+			mu.Lock()
+			defer mu.Unlock()
+			return ids[n%len(ids)]
+		}
+		for c := range clients {
+			wg.Go(func() {
+				for n := range turns {
+					id := some(c*7 + n)
+					var err error
+					switch (c + n) % 6 {
+					case 0:
+						_, err = w.Bin.DeleteProject(ctx, w.By, id)
+					case 1:
+						_, err = w.Bin.Restore(ctx, w.By, trash.Request{Type: cullet.TrashProject, ID: id})
+					case 2:
+						_, err = w.Intake.Image(ctx, w.By, id, upload.NewImage{Name: "a.png"}, bytes.NewReader(cullettest.PNG(n%5)))
+					case 3:
+						var p cullet.Project
+						if p, err = w.Catalog.CreateProject(ctx, w.By, dataset.NewProject{Name: "shared", Type: "object-detection"}); err == nil {
+							mu.Lock()
+							ids = append(ids, p.ID)
+							mu.Unlock()
+						}
+					case 4:
+						var v cullet.Version
+						if v, err = w.Press.Generate(ctx, w.By, id, noSettings); err == nil {
+							_, err = w.Press.Freeze(ctx, v.ID)
+						}
+					case 5:
+						_, err = w.Bin.DeleteVersion(ctx, w.By, id, 1)
+					}
+					switch cullet.CodeOf(err) {
+					case "", cullet.NotFound, cullet.Conflict, cullet.Invalid:
+					default:
+						t.Errorf("R6: client %d, turn %d: %v", c, n, err)
+					}
+				}
+			})
+		}
+		done := make(chan struct{})
+		go func() { wg.Wait(); close(done) }()
+		select {
+		case <-done:
+		case <-time.After(2 * time.Minute):
+			t.Fatal("R6: the clients hold each other up")
+		}
+		slugs := map[string]bool{}
+		projects, err := w.Catalog.Projects(ctx, w.By)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, p := range projects {
+			if slugs[p.Slug] {
+				t.Errorf("D7: two active projects have the slug %s", p.Slug)
+			}
+			slugs[p.Slug] = true
+		}
+		w.Check(t)
+		t.Logf("%d projects at the end", len(ids))
+	})
+}
