@@ -51,15 +51,16 @@ const NoLimit = math.MaxInt64
 // Area is a part of a driver's keeping.
 type Area string
 
-// The areas. A blob is in exactly one of them.
+// The areas. A blob is in exactly one of the first three.
 const (
 	Objects     Area = "objects"    // what rows may refer to
 	Temp        Area = "tmp"        // drafts that are being written, or were when the server was killed
 	Quarantined Area = "quarantine" // what fsck moved away because no row refers to it (C5)
+	Pending     Area = "pending"    // marks of objects of which it is not known yet whether a row will refer to them
 )
 
 // Areas lists all areas.
-func Areas() []Area { return []Area{Objects, Temp, Quarantined} }
+func Areas() []Area { return []Area{Objects, Temp, Quarantined, Pending} }
 
 // Info is what is known of a blob without reading it.
 type Info struct {
@@ -92,9 +93,10 @@ type Driver interface {
 // Draft is a blob on its way in. It ends with one call of Commit or Discard.
 type Draft interface {
 	io.Writer
-	// Commit makes the draft the object of that name, put at that time. When it
-	// returns nil, the object survives a power cut; when it returns an error,
-	// neither draft nor object is left.
+	// Commit makes the draft the object of that name, put at that time, and marks
+	// it in Pending under the part of the name behind the slash. When it returns
+	// nil, the object survives a power cut (its mark need not); when it returns an
+	// error, neither draft, mark nor object is left.
 	Commit(ctx context.Context, name string, now time.Time) error
 	// Discard gives the draft up.
 	Discard() error
@@ -224,7 +226,32 @@ func (s *Store) Remove(ctx context.Context, path string) error {
 	if err := s.driver.Remove(ctx, Objects, path); err != nil && !errors.Is(err, ErrNotFound) {
 		return fmt.Errorf("remove blob %s: %w", path, err)
 	}
+	return s.Settle(ctx, path)
+}
+
+// Settle says that a row refers to the blob that was put, so that it is pending
+// no more. Doing it again is harmless; not doing it costs a look at the next start.
+func (s *Store) Settle(ctx context.Context, path string) error {
+	if err := check(path); err != nil {
+		return err
+	}
+	if err := s.driver.Remove(ctx, Pending, path[len("aa/"):]); err != nil && !errors.Is(err, ErrNotFound) {
+		return fmt.Errorf("settle blob %s: %w", path, err)
+	}
 	return nil
+}
+
+// Unsettled calls fn with each blob that was put before the given time and is
+// still pending: what a server left that was killed between the bytes and their
+// row. The caller knows the rows, and answers with Settle or Remove.
+func (s *Store) Unsettled(ctx context.Context, before time.Time, fn func(path string) error) error {
+	return s.driver.List(ctx, Pending, func(i Info) error {
+		path := i.Path[:min(2, len(i.Path))] + "/" + i.Path
+		if check(path) != nil || !i.ModTime.Before(before) {
+			return nil
+		}
+		return fn(path)
+	})
 }
 
 // List calls fn for each blob, in no order, until fn returns an error, which List

@@ -48,6 +48,13 @@ func (e *Engine) Wake() {
 	}
 }
 
+// Inherit takes over at once what workers held that cannot live any more: for a
+// server that knows itself to be the only one. Where it is mistaken, two workers
+// take turns, and each batch is still one worker's alone.
+func (e *Engine) Inherit(ctx context.Context) error {
+	return e.DB.Update(ctx, func(tx *store.Tx) error { return tx.ReleaseLeases(ctx) })
+}
+
 // Run works until the context ends.
 func (e *Engine) Run(ctx context.Context) {
 	tick := e.DB.Clock().NewTicker(min(look, e.Interval))

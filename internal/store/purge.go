@@ -58,6 +58,12 @@ func (tx *Tx) LeaseItem(ctx context.Context, id, worker string, until time.Time)
 		id, worker, micros(until), micros(tx.Now), cullet.Purging)
 }
 
+// ReleaseLeases ends all leases on purging items.
+func (tx *Tx) ReleaseLeases(ctx context.Context) error {
+	_, err := tx.exec(ctx, `UPDATE trash_items SET lease_owner = '', lease_until = 0 WHERE state = $1`, cullet.Purging)
+	return err
+}
+
 // DelayItem keeps why a purge cannot go on and when to try again (C11).
 func (tx *Tx) DelayItem(ctx context.Context, id, problem string, retry time.Time) error {
 	return tx.execOne(ctx, `UPDATE trash_items SET problem = $2, retry_at = $3, lease_owner = '', lease_until = 0 WHERE id = $1`, id, problem, micros(retry))

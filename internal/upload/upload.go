@@ -15,6 +15,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/cullet-vision/cullet"
 	"github.com/cullet-vision/cullet/internal/blob"
@@ -259,22 +260,36 @@ func addMarks(ctx context.Context, tx *store.Tx, i cullet.Image, n NewImage) err
 	return tx.MarkImage(ctx, i.ID, tags, string(text))
 }
 
-// release removes a stored file that no row refers to in the end: the upload was
-// refused, or the bytes were there already. In doubt it stays: the blob store
-// sweeps what a dead process left.
+// release ends an upload's hold on a stored file: it stays where a row refers to it,
+// and goes where the upload was refused, or the bytes were there already.
 func (in *Intake) release(s blob.Stored) {
 	Release(context.Background(), in.DB, in.Blobs, s)
 }
 
 // Release removes a stored file that no row refers to, or, where one does, tells
-// the blob store that it is kept.
+// the blob store that it is kept. In doubt it does neither: Recover looks again.
 func Release(ctx context.Context, db *store.DB, blobs *blob.Store, s blob.Stored) {
-	known := true
+	_ = settle(ctx, db, blobs, s.Path)
+}
+
+func settle(ctx context.Context, db *store.DB, blobs *blob.Store, path string) error {
+	var known bool
 	err := db.View(ctx, func(tx *store.Tx) (err error) {
-		known, err = tx.HasBlob(ctx, s.Path)
+		known, err = tx.HasBlob(ctx, path)
 		return err
 	})
-	if err == nil && !known {
-		_ = blobs.Remove(ctx, s.Path) // what stays is an orphan that fsck names
+	switch {
+	case err != nil:
+		return err
+	case known:
+		return blobs.Settle(ctx, path)
 	}
+	return blobs.Remove(ctx, path)
+}
+
+// Recover settles what servers left that were killed between storing bytes and
+// keeping their row: files put before the given time. It must be older than any
+// upload that may still be under way.
+func Recover(ctx context.Context, db *store.DB, blobs *blob.Store, before time.Time) error {
+	return blobs.Unsettled(ctx, before, func(path string) error { return settle(ctx, db, blobs, path) })
 }

@@ -3,6 +3,7 @@
 //	DIR/objects/<aa>/<digest>-<random>   what rows may refer to
 //	DIR/tmp/<time>_<random>              what is being written
 //	DIR/quarantine/<time>_<digest>-<random>
+//	DIR/pending/<digest>-<random>        a second name of an object that has no row yet
 //
 // An object counts as written after: fsync of its file, rename, fsync of the
 // folder it is in, and fsync of objects/ once after the folder was made.
@@ -15,6 +16,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -30,6 +32,8 @@ type Driver struct {
 
 	mu    sync.Mutex
 	known map[string]bool // folders whose entry in objects/ is known to be durable
+
+	lock *os.File // held by a process that took its place with Alone
 
 	sync func(*os.File) error // (*os.File).Sync, but for tests
 }
@@ -79,12 +83,17 @@ func (t *draft) Commit(_ context.Context, name string, now time.Time) error {
 	if err != nil {
 		return errors.Join(translate(err), remove(t.f.Name()))
 	}
-	to := t.d.path(blob.Objects, name)
-	if err := t.d.rename(t.f.Name(), to); err != nil {
+	to, mark := t.d.path(blob.Objects, name), t.d.path(blob.Pending, path.Base(name))
+	// The mark comes first: an object without one is there for good. A file system
+	// without hard links leaves what a kill leaves to fsck.
+	if err := os.Link(t.f.Name(), mark); err != nil && !errors.Is(err, errors.ErrUnsupported) && !errors.Is(err, fs.ErrPermission) {
 		return errors.Join(translate(err), remove(t.f.Name()))
 	}
+	if err := t.d.rename(t.f.Name(), to); err != nil {
+		return errors.Join(translate(err), remove(mark), remove(t.f.Name()))
+	}
 	if err := t.d.syncDir(filepath.Dir(to)); err != nil {
-		return errors.Join(translate(err), remove(to))
+		return errors.Join(translate(err), remove(to), remove(mark))
 	}
 	return nil
 }

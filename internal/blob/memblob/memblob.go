@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"path"
 	"slices"
 	"sync"
 	"time"
@@ -58,6 +59,7 @@ func (t *draft) Commit(_ context.Context, name string, now time.Time) error {
 	}
 	delete(t.d.kept[blob.Temp], t.name)
 	t.d.kept[blob.Objects][name] = kept{bytes: t.buf.Bytes(), at: now}
+	t.d.kept[blob.Pending][path.Base(name)] = kept{at: now}
 	return nil
 }
 
