@@ -1,0 +1,68 @@
+# `make help` lists what there is to do.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.NOTPARALLEL:
+.DEFAULT_GOAL := help
+
+# The settings that scripts/setup found or made: database, browser, Python, tools.
+env = source bin/test-env
+
+.PHONY: help
+help: ## what there is to do
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: check
+check: setup fmt vet lint build test-race conformance ## everything CI runs; installs what is missing (45 minutes at most)
+
+.PHONY: test
+test: ## the quick one: plain go test, nothing installed
+	go test ./...
+
+.PHONY: build
+build: ## bin/cullet
+	CGO_ENABLED=0 go build -trimpath -o bin/cullet ./cmd/cullet
+
+.PHONY: demo
+demo: ## a sample workspace on 127.0.0.1:7080
+	go run ./cmd/cullet demo
+
+.PHONY: soak
+soak: setup ## long histories, crashes, fuzzing: hours
+	@$(env) && scripts/soak
+
+.PHONY: bench
+bench: ## Go benchmarks
+	go test -run '^$$' -bench . -benchmem ./...
+
+.PHONY: setup
+setup: ## installs what the tests need (PostgreSQL, Chromium, Python packages, linters)
+	@scripts/setup
+
+.PHONY: fmt
+fmt: ## fails if a file is not gofmt's
+	@unformatted=$$(gofmt -l $$(git ls-files --cached --others --exclude-standard '*.go')); \
+	if [ -n "$$unformatted" ]; then echo "not formatted (gofmt -w):"; echo "$$unformatted"; exit 1; fi
+
+.PHONY: vet
+vet: ## go vet
+	go vet ./...
+
+.PHONY: lint
+lint: ## staticcheck and golangci-lint
+	$(env) && "$$CULLET_TEST_TOOLS/staticcheck" ./...
+	$(env) && "$$CULLET_TEST_TOOLS/golangci-lint" run ./...
+
+.PHONY: test-race
+test-race: ## Go tests with the race detector, on both databases and in the browser
+	$(env) && CGO_ENABLED=1 go test -race -timeout 20m ./...
+
+# The official SDK and CLI against the real binary, on each database. Its last line is pytest's summary.
+.PHONY: conformance
+conformance: build ## the official SDK and CLI, on SQLite and on PostgreSQL
+	$(env) && "$$CULLET_TEST_PYTHON" -m pytest conformance --cullet-binary bin/cullet
+	$(env) && "$$CULLET_TEST_PYTHON" -m pytest conformance --cullet-binary bin/cullet --database-url "$$CULLET_TEST_POSTGRES"
+
+.PHONY: clean
+clean: ## removes bin/
+	rm -rf bin

@@ -1,0 +1,64 @@
+package main
+
+import (
+	"io"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+
+	"github.com/cullet-vision/cullet"
+	"github.com/cullet-vision/cullet/internal/reqid"
+)
+
+// logged gives each request an id, logs its end, and answers for a handler that
+// panics. The query is left out: it may hold an API key.
+func logged(log *slog.Logger, next http.Handler) http.Handler {
+	clock := cullet.SystemClock{}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		id := cullet.NewID("req")
+		r = r.WithContext(reqid.With(r.Context(), id))
+		w.Header().Set("X-Request-Id", id)
+		began := clock.Now()
+		s := &status{ResponseWriter: w}
+		defer func() {
+			if p := recover(); p != nil && p != http.ErrAbortHandler {
+				log.Error("a handler panicked", "request", id, "panic", p, "stack", string(debug.Stack()))
+				if s.code == 0 {
+					http.Error(s, `{"error":"something went wrong on the server; its log says what, under request `+id+`"}`, http.StatusInternalServerError)
+				}
+			}
+			log.Info("request", "request", id, "method", r.Method, "path", r.URL.Path, "status", s.code, "bytes", s.bytes,
+				"ms", clock.Now().Sub(began).Milliseconds())
+		}()
+		next.ServeHTTP(s, r)
+	})
+}
+
+// status remembers how a request was answered.
+type status struct {
+	http.ResponseWriter
+	code  int
+	bytes int64
+}
+
+func (s *status) WriteHeader(code int) {
+	if s.code == 0 {
+		s.code = code
+	}
+	s.ResponseWriter.WriteHeader(code)
+}
+
+func (s *status) Write(b []byte) (int, error) {
+	if s.code == 0 {
+		s.code = http.StatusOK
+	}
+	n, err := s.ResponseWriter.Write(b)
+	s.bytes += int64(n)
+	return n, err
+}
+
+// Unwrap lets http.ResponseController reach the connection.
+func (s *status) Unwrap() http.ResponseWriter { return s.ResponseWriter }
+
+// logTo writes the log as text.
+func logTo(w io.Writer) *slog.Logger { return slog.New(slog.NewTextHandler(w, nil)) }
