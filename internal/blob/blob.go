@@ -173,7 +173,7 @@ func copyAtMost(ctx context.Context, draft, sum io.Writer, r io.Reader, max int6
 			return total, cullet.E(cullet.TooLarge, "this is larger than %d bytes, which is the most that is taken here", max)
 		}
 		total += int64(n)
-		sum.Write(buf[:n]) // a hash never fails
+		_, _ = sum.Write(buf[:n]) // a hash never fails
 		if n > 0 {
 			if _, err := draft.Write(buf[:n]); err != nil {
 				return total, err

@@ -127,5 +127,5 @@ func count(ctx context.Context, tx *store.Tx, p cullet.Project, i cullet.Image, 
 			return err
 		}
 	}
-	return tx.TouchProject(ctx, p.ID)
+	return nil
 }

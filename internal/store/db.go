@@ -68,6 +68,7 @@ type DB struct {
 	conn  Conn
 	clock cullet.Clock
 	watch atomic.Pointer[func(statement string, rows int64)]
+	again atomic.Int64
 }
 
 // ErrNoRow says that there is no such row, or none that this read may see.
@@ -182,6 +183,7 @@ func (db *DB) retry(ctx context.Context, once func() error) error {
 		if n >= most {
 			return db.explain(err)
 		}
+		db.again.Add(1)
 		// By the machine's time, whatever clock was handed in: it is about the database.
 		select {
 		case <-ctx.Done():
@@ -230,6 +232,10 @@ func (tx *Tx) OnCommit(f func()) { tx.onCommit = append(tx.onCommit, f) }
 
 // SQL is the transaction itself, for the job engine's inserts.
 func (tx *Tx) SQL() *sql.Tx { return tx.tx }
+
+// Retried is how often a transaction was run again since the store was opened.
+// Many mean that locks are taken in the wrong order somewhere.
+func (db *DB) Retried() int64 { return db.again.Load() }
 
 // IsFault says whether err is a database error of the given kind.
 func (db *DB) IsFault(err error, f Fault) bool {

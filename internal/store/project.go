@@ -9,7 +9,7 @@ import (
 )
 
 const projectColumns = `p.id, p.workspace_id, p.slug, p.name, p.type, p.multilabel, p.license, p.annotation_group, p.folder_id,
-	p.created_at, p.updated_at, c.images, c.unannotated, c.annotations, c.train, c.valid, c.test, c.versions, c.bytes`
+	p.created_at, c.updated_at, c.images, c.unannotated, c.annotations, c.train, c.valid, c.test, c.versions, c.bytes`
 
 const fromActiveProjects = ` FROM active_projects p JOIN project_counts c ON c.project_id = p.id `
 
@@ -21,13 +21,13 @@ func scanProject(r row) (p cullet.Project, err error) {
 
 // AddProject keeps a new project. Its slug must be free among active ones.
 func (tx *Tx) AddProject(ctx context.Context, p cullet.Project) error {
-	_, err := tx.exec(ctx, `INSERT INTO projects (id, workspace_id, slug, name, type, multilabel, license, annotation_group, folder_id, created_at, updated_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`,
-		p.ID, p.Workspace, p.Slug, p.Name, p.Type, p.Multilabel, p.License, p.Group, p.Folder, micros(p.CreatedAt), micros(p.UpdatedAt))
+	_, err := tx.exec(ctx, `INSERT INTO projects (id, workspace_id, slug, name, type, multilabel, license, annotation_group, folder_id, created_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
+		p.ID, p.Workspace, p.Slug, p.Name, p.Type, p.Multilabel, p.License, p.Group, p.Folder, micros(p.CreatedAt))
 	if err != nil {
 		return err
 	}
-	_, err = tx.exec(ctx, `INSERT INTO project_counts (project_id) VALUES ($1)`, p.ID)
+	_, err = tx.exec(ctx, `INSERT INTO project_counts (project_id, updated_at) VALUES ($1, $2)`, p.ID, micros(p.UpdatedAt))
 	return err
 }
 
@@ -66,7 +66,7 @@ var projectSorts = map[string]struct {
 	"name":    {"p.name", false, func(p cullet.Project) any { return p.Name }},
 	"created": {"p.created_at", true, func(p cullet.Project) any { return micros(p.CreatedAt) }},
 	"images":  {"c.images", true, func(p cullet.Project) any { return p.Counts.Images }},
-	"updated": {"p.updated_at", true, func(p cullet.Project) any { return micros(p.UpdatedAt) }},
+	"updated": {"c.updated_at", true, func(p cullet.Project) any { return micros(p.UpdatedAt) }},
 }
 
 // FindProjects returns one page of active projects.
@@ -102,19 +102,13 @@ func (tx *Tx) SlugsLike(ctx context.Context, t cullet.Trashable, workspace, pref
 	return taken, err
 }
 
-// TouchProject keeps when a project last changed.
-func (tx *Tx) TouchProject(ctx context.Context, id string) error {
-	_, err := tx.exec(ctx, `UPDATE projects SET updated_at = $2 WHERE id = $1`, id, micros(tx.Now))
-	return err
-}
-
-// CountProject adds to a project's counters and returns the next number in its
+// CountProject adds to a project's counters, keeps when it changed, and returns the next number in its
 // order of changes. Waiting for this row is what puts changes in order.
 func (tx *Tx) CountProject(ctx context.Context, id string, d cullet.ProjectCounts) (seq int64, err error) {
 	return queryOne(ctx, tx, scanInt, `UPDATE project_counts SET images = images + $2, unannotated = unannotated + $3,
 		annotations = annotations + $4, train = train + $5, valid = valid + $6, test = test + $7,
-		versions = versions + $8, bytes = bytes + $9, seq = seq + 1 WHERE project_id = $1 RETURNING seq`,
-		id, d.Images, d.Unannotated, d.Annotations, d.Train, d.Valid, d.Test, d.Versions, d.Bytes)
+		versions = versions + $8, bytes = bytes + $9, updated_at = $10, seq = seq + 1 WHERE project_id = $1 RETURNING seq`,
+		id, d.Images, d.Unannotated, d.Annotations, d.Train, d.Valid, d.Test, d.Versions, d.Bytes, micros(tx.Now))
 }
 
 // NextVersion takes the next version number of a project, and says up to which
@@ -123,8 +117,8 @@ func (tx *Tx) CountProject(ctx context.Context, id string, d cullet.ProjectCount
 func (tx *Tx) NextVersion(ctx context.Context, project string) (number, seq, images int64, err error) {
 	type next struct{ number, seq, images int64 }
 	n, err := queryOne(ctx, tx, func(r row) (n next, err error) { return n, r.Scan(&n.number, &n.seq, &n.images) },
-		`UPDATE project_counts SET next_version = next_version + 1, versions = versions + 1 WHERE project_id = $1
-		RETURNING next_version - 1, seq, images`, project)
+		`UPDATE project_counts SET next_version = next_version + 1, versions = versions + 1, updated_at = $2 WHERE project_id = $1
+		RETURNING next_version - 1, seq, images`, project, micros(tx.Now))
 	return n.number, n.seq, n.images, err
 }
 

@@ -27,9 +27,8 @@ type run struct {
 	t       cullet.Training
 	dir     string
 	poked   chan struct{} // look at the state now
-	process *supervise.Process
-	tail    []string // last lines of its log, for what to say when it fails
-	seq     int64    // of the last metric
+	tail    []string      // last lines of its log, for what to say when it fails
+	seq     int64         // of the last metric
 	pending []cullet.Metric
 }
 

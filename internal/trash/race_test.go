@@ -132,3 +132,33 @@ func TestR6Everything(t *testing.T) {
 		t.Logf("%d projects at the end", len(ids))
 	})
 }
+
+// TestWritersBelowOneProject: who uploads and annotates in one project waits for
+// each other, and no two ever wait in a circle.
+func TestWritersBelowOneProject(t *testing.T) {
+	each(t, func(t *testing.T, w *cullettest.World) {
+		p := w.Project(t, "busy")
+		before := w.DB.Retried()
+		var wg sync.WaitGroup
+		for c := range 8 {
+			wg.Go(func() {
+				for n := range 8 {
+					taken, err := w.Intake.Image(ctx, w.By, p.ID, upload.NewImage{Name: "a.png"}, bytes.NewReader(cullettest.PNG(100*c+n)))
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					shapes := []cullet.Shape{cullet.BoxAround([]string{"jar", "bottle"}[n%2], 1, 1, 2, 2)}
+					if _, err := w.Catalog.SaveShapes(ctx, w.By, p.ID, taken.Image, shapes, dataset.NewAnnotation{}); err != nil {
+						t.Error(err)
+					}
+				}
+			})
+		}
+		wg.Wait()
+		if n := w.DB.Retried() - before; n > 0 {
+			t.Errorf("%d transactions got in each other's way", n)
+		}
+		w.Check(t)
+	})
+}

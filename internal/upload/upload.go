@@ -224,7 +224,7 @@ func (in *Intake) keep(ctx context.Context, tx *store.Tx, by cullet.Actor, proje
 	if i.Tags == nil {
 		i.Tags = []string{}
 	}
-	if err := errors.Join(tx.AddImage(ctx, i), tx.CountBatch(ctx, batch, 1), tx.TouchProject(ctx, p.ID)); err != nil {
+	if err := errors.Join(tx.AddImage(ctx, i), tx.CountBatch(ctx, batch, 1)); err != nil {
 		return Taken{}, err
 	}
 	return Taken{Image: i.ID}, nil

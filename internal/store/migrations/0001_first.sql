@@ -175,7 +175,6 @@ CREATE TABLE projects (
   annotation_group TEXT NOT NULL,
   folder_id TEXT NOT NULL DEFAULT '',
   created_at BIGINT NOT NULL,
-  updated_at BIGINT NOT NULL,
   trash_item_id TEXT REFERENCES trash_items (id)
 );
 CREATE UNIQUE INDEX projects_slug ON projects (workspace_id, slug) WHERE trash_item_id IS NULL;
@@ -183,7 +182,8 @@ CREATE INDEX projects_workspace ON projects (workspace_id, id);
 CREATE INDEX projects_trash ON projects (trash_item_id);
 CREATE INDEX projects_folder ON projects (folder_id);
 
--- A row of its own, so that counting never locks the project (see ARCHITECTURE.md, "Locks").
+-- A row of its own: whoever writes below a project shares the project's row, and two
+-- that share it could never both write it.
 CREATE TABLE project_counts (
   project_id TEXT PRIMARY KEY REFERENCES projects (id),
   images BIGINT NOT NULL DEFAULT 0,
@@ -195,7 +195,8 @@ CREATE TABLE project_counts (
   versions BIGINT NOT NULL DEFAULT 0,
   bytes BIGINT NOT NULL DEFAULT 0,
   next_version BIGINT NOT NULL DEFAULT 1,
-  seq BIGINT NOT NULL DEFAULT 0
+  seq BIGINT NOT NULL DEFAULT 0,
+  updated_at BIGINT NOT NULL
 );
 
 CREATE TABLE classes (
