@@ -423,7 +423,7 @@ func (r *run) flush(ctx context.Context) {
 // giveBack queues the training again because this server stops. It is charged to
 // this moment.
 func (r *run) giveBack(ctx context.Context) {
-	r.end(ctx, cullet.TrainLose, "its worker was shut down; it is begun again")
+	r.end(ctx, cullet.TrainLose, store.TrainingMove{Detail: "its worker was shut down; it is begun again", Forgiven: true})
 }
 
 // conclude ends the training as its process ended.
@@ -432,7 +432,7 @@ func (r *run) conclude(ctx context.Context, exit supervise.Exit, err error) {
 	case err != nil:
 		r.fail(ctx, cullet.MessageOf(err), err)
 	case exit.Why == supervise.WhyLease || exit.Why == supervise.WhyLost || exit.Why == supervise.WhyPipeClosed:
-		r.giveBack(ctx)
+		// The lease is over, or will be at once: whoever finds it so decides.
 	case exit.Code != 0 || exit.Forced:
 		r.fail(ctx, strings.TrimSpace(fmt.Sprintf("the trainer ended with %s. %s", exit, strings.Join(r.tail, "\n"))), nil)
 	default:
@@ -442,22 +442,19 @@ func (r *run) conclude(ctx context.Context, exit supervise.Exit, err error) {
 
 func (r *run) fail(ctx context.Context, detail string, cause error) {
 	r.Log.Warn("a training failed", "training", r.t.ID, "detail", detail, "err", cause)
-	r.end(ctx, cullet.TrainFail, detail)
+	r.end(ctx, cullet.TrainFail, store.TrainingMove{Detail: detail})
 }
 
 // end moves the training by an event that leaves no model. Where somebody else
 // ended it before, it stays as they ended it.
-func (r *run) end(ctx context.Context, event cullet.TrainingEvent, detail string) {
-	if len(detail) > 2000 {
-		detail = detail[:2000]
-	}
-	detail = strings.ReplaceAll(strings.ToValidUTF8(detail, ""), "\x00", "")
+func (r *run) end(ctx context.Context, event cullet.TrainingEvent, m store.TrainingMove) {
+	m.Detail = strings.ReplaceAll(strings.ToValidUTF8(m.Detail[:min(len(m.Detail), 2000)], ""), "\x00", "")
 	err := r.DB.Update(ctx, func(tx *store.Tx) error {
 		t, err := r.mine(ctx, tx)
 		if err != nil {
 			return err
 		}
-		_, err = move(ctx, tx, t, event, store.TrainingMove{Detail: detail})
+		_, err = move(ctx, tx, t, event, m)
 		return err
 	})
 	if err != nil && !errors.Is(err, store.ErrNoRow) {
