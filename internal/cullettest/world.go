@@ -213,7 +213,8 @@ func (w *World) Fill(t T, project string, images int) {
 			SELECT s.id || '-' || n.i, s.workspace_id, s.project_id, s.name, s.digest || '-' || n.i, s.blob_id, s.thumb_id, s.format, s.bytes, s.width, s.height,
 				s.split, s.batch_id, s.tags, s.metadata, s.seq + n.i, s.created_at FROM images s, n WHERE s.id = $1`,
 		`UPDATE batches SET images = images + $2 WHERE id = (SELECT batch_id FROM images WHERE id = $1)`,
-		`UPDATE project_counts SET images = images + $2, unannotated = unannotated + $2, train = train + $2, seq = seq + $2
+		`UPDATE project_counts SET images = images + $2, unannotated = unannotated + $2, train = train + $2, seq = seq + $2,
+				bytes = bytes + $2 * (SELECT i.bytes + b.bytes FROM images i JOIN blobs b ON b.id = i.thumb_id WHERE i.id = $1)
 			WHERE project_id = (SELECT project_id FROM images WHERE id = $1)`,
 	} {
 		if _, err := w.DB.Conn().Writer.ExecContext(ctx, statement, first, images); err != nil {

@@ -73,15 +73,12 @@ func (e *Engine) Run(ctx context.Context) {
 }
 
 // Round begins what is due and what was ordered, and works until nothing is left
-// to do now.
+// to do now. However long that takes, what becomes due meanwhile is begun in time.
 func (e *Engine) Round(ctx context.Context) error {
-	if now := e.DB.Clock().Now(); !now.Before(e.due) || e.due.Sub(now) > e.Interval {
-		e.due = now.Add(e.Interval)
-		if err := e.BeginDue(ctx); err != nil {
+	for {
+		if err := e.beginInTime(ctx); err != nil {
 			return err
 		}
-	}
-	for {
 		if err := e.orders(ctx); err != nil {
 			return err
 		}
@@ -90,6 +87,17 @@ func (e *Engine) Round(ctx context.Context) error {
 			return errors.Join(err, e.leftovers(ctx))
 		}
 	}
+}
+
+// beginInTime looks for what is due once an interval. A clock that went back does
+// not put the next look off.
+func (e *Engine) beginInTime(ctx context.Context) error {
+	now := e.DB.Clock().Now()
+	if now.Before(e.due) && e.due.Sub(now) <= e.Interval {
+		return nil
+	}
+	e.due = now.Add(e.Interval)
+	return e.BeginDue(ctx)
 }
 
 // BeginDue begins the purge of every item whose date has come (C1, C2).

@@ -186,6 +186,9 @@ func (h *history) generate(t *rapid.T) {
 		t.Skip("cannot")
 	}
 	v := h.Version(t, id)
+	if rapid.Bool().Draw(t, "export") {
+		h.Export(t, id, v.Number, "coco")
+	}
 	p.last++
 	if v.Number != p.last {
 		t.Fatalf("D6: version %d, want %d", v.Number, p.last)

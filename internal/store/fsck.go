@@ -63,6 +63,11 @@ var counterChecks = []check{
 	{"splits of a project", `SELECT c.project_id FROM project_counts c WHERE ` + notPurging + ` AND c.images <> c.train + c.valid + c.test`},
 	{"train split of a project", `SELECT c.project_id FROM project_counts c WHERE ` + notPurging + `
 		AND c.train <> (SELECT COUNT(*) FROM images i WHERE i.project_id = c.project_id AND i.trash_item_id IS NULL AND i.split = 'train')`},
+	{"bytes of a project", `SELECT c.project_id FROM project_counts c WHERE ` + notPurging + ` AND NOT EXISTS (SELECT 1 FROM trash_items t WHERE t.project_id = c.project_id AND t.state = 'purging')
+		AND c.bytes <> (SELECT COALESCE(SUM(i.bytes + b.bytes), 0) FROM images i JOIN blobs b ON b.id = i.thumb_id WHERE i.project_id = c.project_id)
+			+ (SELECT COALESCE(SUM(v.bytes), 0) FROM versions v WHERE v.project_id = c.project_id)
+			+ (SELECT COALESCE(SUM(e.bytes), 0) FROM exports e JOIN versions v ON v.id = e.version_id WHERE v.project_id = c.project_id)
+			+ (SELECT COALESCE(SUM(f.bytes), 0) FROM model_files f JOIN models m ON m.id = f.model_id WHERE m.project_id = c.project_id)`},
 	{"versions of a project", `SELECT c.project_id FROM project_counts c WHERE ` + notPurging + `
 		AND c.versions <> (SELECT COUNT(*) FROM versions v WHERE v.project_id = c.project_id AND v.trash_item_id IS NULL)`},
 	{"version numbers of a project", `SELECT v.id FROM versions v JOIN project_counts c ON c.project_id = v.project_id WHERE v.number >= c.next_version`},

@@ -318,6 +318,14 @@ func (tx *Tx) FinishPurge(ctx context.Context, t cullet.TrashItem) error {
 		if err := tx.countTrash(ctx, item, -1); err != nil {
 			return err
 		}
+		if item.Type != cullet.TrashVersion {
+			continue
+		}
+		// Where its project lives on, it holds less now; where it went too, there is no such row.
+		_, err := tx.exec(ctx, `UPDATE project_counts SET bytes = bytes - $2 WHERE project_id = $1`, item.Project, item.Contents.Bytes)
+		if err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -24,6 +24,12 @@ func (tx *Tx) RemoveSession(ctx context.Context, tokenHash string) error {
 	return err
 }
 
+// TakeSession ends a session that has not expired and returns its data, or
+// ErrNoRow: of two that take it at once one gets it.
+func (tx *Tx) TakeSession(ctx context.Context, tokenHash string) (string, error) {
+	return queryOne(ctx, tx, scanText, `DELETE FROM sessions WHERE token_hash = $1 AND expires_at > $2 RETURNING data`, tokenHash, micros(tx.Now))
+}
+
 // RemoveExpired removes what the web app keeps for a time: sessions, failed
 // sign-ins, confirmations and answers to forms.
 func (tx *Tx) RemoveExpired(ctx context.Context) error {

@@ -74,6 +74,7 @@ type TrainingMove struct {
 	Worker     string
 	Token      string
 	LeaseUntil time.Time
+	Forgiven   bool // the attempt does not count: its worker gave it back in good order
 }
 
 // MoveTraining moves a training on from the state it was read in, or is ErrNoRow
@@ -86,6 +87,8 @@ func (tx *Tx) MoveTraining(ctx context.Context, t cullet.Training, m TrainingMov
 		started, attempt = tx.Now, attempt+1
 	case m.To != cullet.TrainQueued:
 		started = t.StartedAt
+	case m.Forgiven:
+		attempt--
 	}
 	if m.To.Ended() {
 		ended = tx.Now

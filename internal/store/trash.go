@@ -143,6 +143,14 @@ func (tx *Tx) InterruptBelow(ctx context.Context, project, version string) (int6
 	return generations + exports, err
 }
 
+// VersionBytes is what a version holds in logical bytes: its images, its exports
+// and the weights of its trainings.
+func (tx *Tx) VersionBytes(ctx context.Context, id string) (int64, error) {
+	return queryOne(ctx, tx, scanInt, `SELECT CAST((SELECT COALESCE(SUM(bytes), 0) FROM versions WHERE id = $1)
+		+ (SELECT COALESCE(SUM(bytes), 0) FROM exports WHERE version_id = $1)
+		+ (SELECT COALESCE(SUM(f.bytes), 0) FROM model_files f JOIN models m ON m.id = f.model_id WHERE m.version_id = $1) AS BIGINT)`, id)
+}
+
 // CountBelow counts what a deletion takes along beside the images, which have
 // counters. It reads rows of versions, exports, trainings and models only.
 func (tx *Tx) CountBelow(ctx context.Context, project, version string) (cullet.Contents, error) {

@@ -80,7 +80,10 @@ func (b *Bin) DeleteVersion(ctx context.Context, by cullet.Actor, project string
 		if err := stopBelow(ctx, tx, t, p.ID, v.ID); err != nil {
 			return err
 		}
-		t.Contents.Images, t.Contents.Bytes = v.Images, v.Bytes
+		t.Contents.Images = v.Images
+		if t.Contents.Bytes, err = tx.VersionBytes(ctx, v.ID); err != nil {
+			return err
+		}
 		if err := tx.AddTrashItem(ctx, *t); err != nil {
 			return err
 		}

@@ -153,13 +153,14 @@ func (p *Press) freezeBatch(ctx context.Context, id string) (done bool, err erro
 			return err
 		}
 		f, err := tx.FreezeImages(ctx, v, size)
-		if err != nil || f.Last > 0 {
+		if err != nil {
+			return err
+		}
+		if f.Last > 0 {
+			_, err := tx.CountProject(ctx, v.Project, cullet.ProjectCounts{Bytes: f.Bytes})
 			return err
 		}
 		done = true
-		if _, err := tx.CountProject(ctx, v.Project, cullet.ProjectCounts{Bytes: v.Bytes}); err != nil {
-			return err
-		}
 		if v.Images == 0 {
 			return tx.SetVersionState(ctx, id, cullet.Generating, cullet.Failed, "there was no image left to freeze")
 		}
