@@ -21,7 +21,10 @@ func logged(log *slog.Logger, next http.Handler) http.Handler {
 		began := clock.Now()
 		s := &status{ResponseWriter: w}
 		defer func() {
-			if p := recover(); p != nil && p != http.ErrAbortHandler {
+			p := recover()
+			if p == http.ErrAbortHandler { // cut off on purpose: the server has to see it
+				defer panic(p)
+			} else if p != nil {
 				log.Error("a handler panicked", "request", id, "panic", p, "stack", string(debug.Stack()))
 				if s.code == 0 {
 					http.Error(s, `{"error":"something went wrong on the server; its log says what, under request `+id+`"}`, http.StatusInternalServerError)

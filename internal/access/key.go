@@ -248,6 +248,9 @@ func (d *Desk) RevokeKey(ctx context.Context, by cullet.Actor, id string) error 
 		if err != nil {
 			return err
 		}
+		if err := mayHandle(by, k); err != nil {
+			return err
+		}
 		if k.Protected {
 			return cullet.E(cullet.Conflict, "the key %s is protected and cannot be revoked", k.Name)
 		}

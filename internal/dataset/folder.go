@@ -26,6 +26,7 @@ func (c *Catalog) Folders(ctx context.Context, by cullet.Actor) (all []Folder, e
 			return err
 		}
 		projects, err := tx.ListProjects(ctx, by.Workspace)
+		all = nil
 		for _, f := range folders {
 			folder := Folder{Folder: f}
 			for _, p := range projects {

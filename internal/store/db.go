@@ -195,9 +195,16 @@ func (db *DB) retry(ctx context.Context, once func() error) error {
 
 // explain gives database errors that a person can act on their words.
 func (db *DB) explain(err error) error {
-	if err != nil && cullet.CodeOf(err) == cullet.Internal && db.conn.Dialect.Classify(err) == FaultFull {
+	if err == nil || cullet.CodeOf(err) != cullet.Internal {
+		return err
+	}
+	switch db.conn.Dialect.Classify(err) {
+	case FaultFull:
 		return &cullet.Error{Code: cullet.Unavailable, Err: err,
 			Message: "the database's disk is full; nothing was changed. Make room and try again"}
+	case FaultRetry:
+		return &cullet.Error{Code: cullet.Unavailable, Err: err,
+			Message: "too many wanted the same thing at once; nothing was changed. Try again"}
 	}
 	return err
 }

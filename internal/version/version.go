@@ -251,6 +251,7 @@ func (p *Press) Versions(ctx context.Context, by cullet.Actor, project string) (
 			return err
 		}
 		models, err := tx.CountModels(ctx, found.ID)
+		all = nil
 		for _, v := range versions {
 			all = append(all, Listed{v, ready[v.ID], int(models[v.ID])})
 		}
@@ -295,6 +296,7 @@ func (p *Press) Gaps(ctx context.Context, by cullet.Actor, project string) (gaps
 		for _, n := range trashed {
 			inTrash[n] = true
 		}
+		gaps = nil
 		for n := last; n > 0; n-- {
 			if !there[n] {
 				gaps = append(gaps, Gap{n, inTrash[n]})
