@@ -3,6 +3,7 @@ package cullet
 import (
 	"crypto/rand"
 	"encoding/base32"
+	"errors"
 	"fmt"
 	"regexp"
 	"strings"
@@ -54,6 +55,7 @@ const MaxSlug = 100
 const MaxName = 200
 
 var slugRE = regexp.MustCompile(`^[a-z0-9](?:[a-z0-9_-]*[a-z0-9])?$`)
+var idRE = regexp.MustCompile(`^[a-km-np-z2-9]{20}$`) // what follows the prefix of an id
 var digitsRE = regexp.MustCompile(`^[0-9]+$`)
 
 // Reserved words: the fixed segments of the wire (contract/00, "Router") and of
@@ -110,9 +112,23 @@ func CheckProjectSlug(slug string) error {
 	return checkSlug("project", slug, reservedProjects, false)
 }
 
-// CheckWorkflowSlug refuses a slug that no workflow may have.
+// CheckNewProjectSlug refuses a slug that no project may be given. What looks like
+// the id of a project is none: a request that means the one would act on the other.
+func CheckNewProjectSlug(slug string) error {
+	return errors.Join(CheckProjectSlug(slug), notID("project", ProjectID, slug))
+}
+
+// CheckWorkflowSlug refuses a slug that no workflow may have, among them what looks
+// like the id of one.
 func CheckWorkflowSlug(slug string) error {
-	return checkSlug("workflow", slug, reservedProjects, true)
+	return errors.Join(checkSlug("workflow", slug, reservedProjects, true), notID("workflow", WorkflowID, slug))
+}
+
+func notID(what, prefix, slug string) error {
+	if rest, ok := strings.CutPrefix(slug, prefix+"_"); ok && idRE.MatchString(rest) {
+		return E(Invalid, "the %s slug %q looks like an id; choose another", what, slug)
+	}
+	return nil
 }
 
 func checkSlug(what, slug string, reserved map[string]bool, digits bool) error {

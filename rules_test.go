@@ -130,6 +130,15 @@ func TestSlugs(t *testing.T) {
 			t.Errorf("%q is refused: %v", good, err)
 		}
 	}
+	for range 50 { // a slug that looks like an id would be taken for that thing
+		project, workflow := cullet.NewID(cullet.ProjectID), cullet.NewID(cullet.WorkflowID)
+		if cullet.CheckNewProjectSlug(project) == nil || cullet.CheckWorkflowSlug(workflow) == nil {
+			t.Errorf("%q or %q is taken for a slug", project, workflow)
+		}
+		if cullet.CheckNewProjectSlug(project+"x") != nil || cullet.CheckNewProjectSlug(project[:21]) != nil || cullet.CheckWorkflowSlug("a"+workflow) != nil {
+			t.Errorf("what only begins like %q or %q is refused", project, workflow)
+		}
+	}
 	taken := map[string]bool{"a": true, "a-2": true}
 	if got := cullet.FreeSlug("a", func(s string) bool { return taken[s] }); got != "a-3" {
 		t.Errorf("FreeSlug = %q", got)

@@ -103,6 +103,7 @@ type Training struct {
 	Worker        string // that holds the lease
 	Token         string // of the claim; a worker that lost it can write nothing any more
 	LeaseUntil    time.Time
+	Retry         int64   // how often it is begun again when its worker is lost: its trainer's when it was asked for
 	Attempt       int64   // 1 for the first worker that took it, grows when one is lost
 	Epoch         int64   // last reported
 	Progress      float64 // 0 to 1, last reported

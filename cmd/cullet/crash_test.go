@@ -140,12 +140,14 @@ func TestKilledPurge(t *testing.T) {
 		const images, shared = 5000, 500
 		p := newPlace(t, d)
 		p.fill(t, images, shared)
+		g := p.ground(t, false)
+		defer g.close()
 		during := 0
 		for range 10 {
 			s := p.serve(t, "--cleanup-interval", "50ms")
-			<-time.NewTimer(time.Duration(rand.IntN(250)) * time.Millisecond).C
+			p.moment(t, g)
 			s.kill()
-			if items := p.trash(t); len(items) > 0 {
+			if items := p.items(t, g); len(items) > 0 {
 				during++
 				t.Logf("killed after %d rows and %d bytes", items[0].DoneRows, items[0].DoneBytes)
 			}
@@ -155,7 +157,7 @@ func TestKilledPurge(t *testing.T) {
 		}
 		t.Logf("%d of 10 kills hit the purge", during)
 		s := p.serve(t, "--cleanup-interval", "50ms")
-		waitFor(t, time.Minute, "the purge to end", func() bool { return len(p.trash(t)) == 0 })
+		waitFor(t, 3*time.Minute, "the purge to end", func() bool { return len(p.items(t, g)) == 0 })
 		s.kill()
 		s = p.serve(t) // clears what the last kill left
 		s.kill()
@@ -237,11 +239,34 @@ func (p *place) fill(t *testing.T, images, shared int) {
 	}
 }
 
-// trash returns what is in Trash or on its way out of it.
-func (p *place) trash(t *testing.T) []cullet.TrashItem {
+// moment waits for a random one of the purge: some rows or bytes further than it
+// is, and a little more; or a second, when it does not get on.
+func (p *place) moment(t *testing.T, g *ground) {
 	t.Helper()
-	g := p.ground(t, false)
-	defer g.close()
+	done := func() (n int64) {
+		for _, i := range p.items(t, g) {
+			n += i.DoneRows + i.DoneBytes/1000
+		}
+		return n
+	}
+	further := done() + rand.Int64N(1500)
+	late := time.NewTimer(time.Second)
+	defer late.Stop()
+	look := time.NewTicker(5 * time.Millisecond)
+	defer look.Stop()
+	for done() < further && len(p.items(t, g)) > 0 {
+		select {
+		case <-late.C:
+			return
+		case <-look.C:
+		}
+	}
+	<-time.NewTimer(time.Duration(rand.IntN(30)) * time.Millisecond).C
+}
+
+// items returns what is in Trash or on its way out of it.
+func (p *place) items(t *testing.T, g *ground) []cullet.TrashItem {
+	t.Helper()
 	var items []cullet.TrashItem
 	err := g.db.View(context.Background(), func(tx *store.Tx) (err error) {
 		items, err = tx.ListTrash(context.Background(), p.opened.Workspace.ID)

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime/debug"
+	"strings"
 
 	"github.com/cullet-vision/cullet"
 	"github.com/cullet-vision/cullet/internal/reqid"
@@ -26,15 +27,26 @@ func logged(log *slog.Logger, next http.Handler) http.Handler {
 				defer panic(p)
 			} else if p != nil {
 				log.Error("a handler panicked", "request", id, "panic", p, "stack", string(debug.Stack()))
-				if s.code == 0 {
+				if s.code != 0 { // half an answer must not look like a whole one
+					defer panic(http.ErrAbortHandler)
+				} else {
 					http.Error(s, `{"error":"something went wrong on the server; its log says what, under request `+id+`"}`, http.StatusInternalServerError)
 				}
 			}
-			log.Info("request", "request", id, "method", r.Method, "path", r.URL.Path, "status", s.code, "bytes", s.bytes,
+			log.Info("request", "request", id, "method", r.Method, "path", quiet(r.URL.Path), "status", s.code, "bytes", s.bytes,
 				"ms", clock.Now().Sub(began).Milliseconds())
 		}()
 		next.ServeHTTP(s, r)
 	})
+}
+
+// quiet is a path as the log may keep it: a sign-in token rides in one.
+func quiet(path string) string {
+	const token = "/query/cliAuthToken/"
+	if i := strings.Index(path, token); i >= 0 {
+		return path[:i+len(token)] + "…"
+	}
+	return path
 }
 
 // status remembers how a request was answered.

@@ -107,7 +107,8 @@ func CheckEmail(s string) (string, error) {
 	return strings.ToLower(a.Address), nil
 }
 
-// AddPerson makes a person with a role in a workspace.
+// AddPerson makes a person with a role in a workspace. An address that is known
+// already is a Conflict.
 func (d *Desk) AddPerson(ctx context.Context, workspace, email, name, password string, role cullet.Role) (cullet.Person, error) {
 	email, err := CheckEmail(email)
 	if err != nil {
@@ -122,6 +123,11 @@ func (d *Desk) AddPerson(ctx context.Context, workspace, email, name, password s
 	}
 	p := cullet.Person{ID: cullet.NewID(cullet.PersonID), Email: email, Name: name, PasswordHash: hash}
 	err = d.DB.Update(ctx, func(tx *store.Tx) error {
+		if _, err := tx.GetPersonByEmail(ctx, email); err == nil {
+			return cullet.E(cullet.Conflict, "there is a person with the address %s already", email)
+		} else if !errors.Is(err, store.ErrNoRow) {
+			return err
+		}
 		p.CreatedAt = tx.Now
 		if err := tx.AddPerson(ctx, p); err != nil {
 			return err
@@ -160,8 +166,14 @@ func (d *Desk) SignIn(ctx context.Context, email, password, machine string) (cul
 	email = strings.ToLower(strings.TrimSpace(email))
 	who := []string{"address " + email, "machine " + machine}
 	var p cullet.Person
-	err := d.DB.View(ctx, func(tx *store.Tx) error {
+	// Noted as failed before the password is looked at: of many tried at once, all
+	// count.
+	err := d.DB.Update(ctx, func(tx *store.Tx) error {
+		p = cullet.Person{}
 		for _, w := range who {
+			if err := tx.LockSignIns(ctx, w); err != nil {
+				return err
+			}
 			n, oldest, err := tx.CountSignInFailures(ctx, w, tx.Now.Add(-window))
 			if err != nil {
 				return err
@@ -169,6 +181,9 @@ func (d *Desk) SignIn(ctx context.Context, email, password, machine string) (cul
 			if n >= failures {
 				wait := oldest.Add(window).Sub(tx.Now).Round(time.Minute)
 				return cullet.E(cullet.TooMany, "too many sign-ins failed; try again in %s", waitWords(wait))
+			}
+			if err := tx.AddSignInFailure(ctx, w); err != nil {
+				return err
 			}
 		}
 		var err error
@@ -185,22 +200,17 @@ func (d *Desk) SignIn(ctx context.Context, email, password, machine string) (cul
 	if err != nil {
 		return cullet.Person{}, err
 	}
-	err = d.DB.Update(ctx, func(tx *store.Tx) error {
+	if !ok {
+		return p, errSignIn
+	}
+	return p, d.DB.Update(ctx, func(tx *store.Tx) error {
 		for _, w := range who {
-			if ok {
-				if err := tx.RemoveSignInFailures(ctx, w); err != nil {
-					return err
-				}
-			} else if err := tx.AddSignInFailure(ctx, w); err != nil {
+			if err := tx.RemoveSignInFailures(ctx, w); err != nil {
 				return err
 			}
 		}
 		return nil
 	})
-	if err == nil && !ok {
-		err = errSignIn
-	}
-	return p, err
 }
 
 func waitWords(d time.Duration) string {

@@ -188,18 +188,24 @@ func (d *Desk) GetKey(ctx context.Context, by cullet.Actor, id string) (k cullet
 		return k, err
 	}
 	err = d.DB.View(ctx, func(tx *store.Tx) error {
-		k, err = getKey(ctx, tx, by, id)
-		return err
+		k, err = tx.GetKey(ctx, by.Workspace, id)
+		return noKey(err, id)
 	})
 	return k, err
 }
 
-func getKey(ctx context.Context, tx *store.Tx, by cullet.Actor, id string) (cullet.Key, error) {
-	k, err := tx.GetKey(ctx, by.Workspace, id)
+// takeKey reads a key that is changed: a change that did not see another one would
+// undo it, and bring a disabled key back.
+func takeKey(ctx context.Context, tx *store.Tx, by cullet.Actor, id string) (cullet.Key, error) {
+	k, err := tx.TakeKey(ctx, by.Workspace, id)
+	return k, noKey(err, id)
+}
+
+func noKey(err error, id string) error {
 	if errors.Is(err, store.ErrNoRow) {
 		err = cullet.E(cullet.NotFound, "there is no API key %q in this workspace", id)
 	}
-	return k, err
+	return err
 }
 
 // ChangeKey changes a key. Nobody can change a key that can do more than they
@@ -210,7 +216,7 @@ func (d *Desk) ChangeKey(ctx context.Context, by cullet.Actor, id string, c KeyC
 	}
 	var k cullet.Key
 	err := d.DB.Update(ctx, func(tx *store.Tx) (err error) {
-		if k, err = getKey(ctx, tx, by, id); err != nil {
+		if k, err = takeKey(ctx, tx, by, id); err != nil {
 			return err
 		}
 		if err := mayHandle(by, k); err != nil {
@@ -244,7 +250,7 @@ func (d *Desk) RevokeKey(ctx context.Context, by cullet.Actor, id string) error 
 		return err
 	}
 	return d.DB.Update(ctx, func(tx *store.Tx) error {
-		k, err := getKey(ctx, tx, by, id)
+		k, err := takeKey(ctx, tx, by, id)
 		if err != nil {
 			return err
 		}

@@ -61,7 +61,7 @@ func (c *Catalog) CreateProject(ctx context.Context, by cullet.Actor, n NewProje
 		cullet.CheckText("annotation group", n.Group, 200)); err != nil {
 		return cullet.Project{}, err
 	}
-	base, err := slugOf(n.Name, "project", cullet.CheckProjectSlug)
+	base, err := slugOf(n.Name, "project", cullet.CheckNewProjectSlug)
 	if err != nil {
 		return cullet.Project{}, err
 	}

@@ -48,8 +48,8 @@ func (c *Catalog) CreateFolder(ctx context.Context, by cullet.Actor, name, paren
 	}
 	err = c.DB.Update(ctx, func(tx *store.Tx) error {
 		if parent != "" {
-			if _, err := findFolder(ctx, tx, by, parent); err != nil {
-				return err
+			if _, err := tx.ShareFolder(ctx, by.Workspace, parent); err != nil {
+				return noFolder(err, parent)
 			}
 		}
 		f = cullet.Folder{ID: cullet.NewID(cullet.FolderID), Workspace: by.Workspace, Name: name, Parent: parent, CreatedAt: tx.Now}
@@ -61,12 +61,11 @@ func (c *Catalog) CreateFolder(ctx context.Context, by cullet.Actor, name, paren
 	return f, err
 }
 
-func findFolder(ctx context.Context, tx *store.Tx, by cullet.Actor, id string) (cullet.Folder, error) {
-	f, err := tx.GetFolder(ctx, by.Workspace, id)
+func noFolder(err error, id string) error {
 	if errors.Is(err, store.ErrNoRow) {
 		err = cullet.E(cullet.NotFound, "there is no folder %q in this workspace", brief(id))
 	}
-	return f, err
+	return err
 }
 
 // moveAll moves projects, each named by slug, workspace/slug or id.
@@ -80,7 +79,9 @@ func moveAll(ctx context.Context, tx *store.Tx, by cullet.Actor, refs []string, 
 		if err != nil {
 			return err
 		}
-		if err := tx.MoveToFolder(ctx, p.ID, folder); err != nil {
+		if err := tx.MoveToFolder(ctx, p.ID, folder); errors.Is(err, store.ErrNoRow) {
+			return cullet.E(cullet.NotFound, "there is no project %q in this workspace", brief(slug)) // moved to Trash a moment ago
+		} else if err != nil {
 			return err
 		}
 	}
@@ -93,10 +94,7 @@ func (c *Catalog) RenameFolder(ctx context.Context, by cullet.Actor, id, name st
 		return err
 	}
 	return c.DB.Update(ctx, func(tx *store.Tx) error {
-		if _, err := findFolder(ctx, tx, by, id); err != nil {
-			return err
-		}
-		return tx.RenameFolder(ctx, by.Workspace, id, name)
+		return noFolder(tx.RenameFolder(ctx, by.Workspace, id, name), id)
 	})
 }
 
@@ -106,8 +104,8 @@ func (c *Catalog) RemoveFolder(ctx context.Context, by cullet.Actor, id string) 
 		return err
 	}
 	return c.DB.Update(ctx, func(tx *store.Tx) error {
-		if _, err := findFolder(ctx, tx, by, id); err != nil {
-			return err
+		if _, err := tx.TakeFolder(ctx, by.Workspace, id); err != nil {
+			return noFolder(err, id)
 		}
 		return tx.RemoveFolder(ctx, by.Workspace, id)
 	})
@@ -119,8 +117,8 @@ func (c *Catalog) MoveProjects(ctx context.Context, by cullet.Actor, folder stri
 		return err
 	}
 	return c.DB.Update(ctx, func(tx *store.Tx) error {
-		if _, err := findFolder(ctx, tx, by, folder); err != nil {
-			return err
+		if _, err := tx.ShareFolder(ctx, by.Workspace, folder); err != nil {
+			return noFolder(err, folder)
 		}
 		to := folder
 		if !in {

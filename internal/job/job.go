@@ -10,6 +10,8 @@ package job
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"time"
@@ -19,6 +21,7 @@ import (
 	"github.com/riverqueue/river/riverdriver/riverdatabasesql"
 	"github.com/riverqueue/river/riverdriver/riversqlite"
 	"github.com/riverqueue/river/rivermigrate"
+	"github.com/riverqueue/river/rivertype"
 
 	"github.com/cullet-vision/cullet/internal/store"
 )
@@ -32,9 +35,13 @@ const (
 	Export   Kind = "export"   // a version is written in a format
 )
 
-// timeout ends a job that hangs. It is finite because the engine never rescues
-// an unlimited one after a kill.
-const timeout = 10 * time.Minute
+// timeouts end a job that hangs. They are finite because the engine never rescues
+// an unlimited one after a kill. A generation works in short slices; an export is
+// written in one go, and takes as long as the largest dataset does.
+var timeouts = map[Kind]time.Duration{Generate: 10 * time.Minute, Export: 6 * time.Hour}
+
+// longest is the longest of these.
+const longest = 6 * time.Hour
 
 // Handler does the work for one thing, named by its id. It returns again where a
 // slice of the work is done and more is left. It may run twice for one id, also
@@ -63,7 +70,7 @@ type worker struct {
 }
 
 // Timeout bounds one run.
-func (w *worker) Timeout(*river.Job[task]) time.Duration { return timeout }
+func (w *worker) Timeout(j *river.Job[task]) time.Duration { return timeouts[j.Args.What] }
 
 // Work does one job.
 func (w *worker) Work(ctx context.Context, j *river.Job[task]) error {
@@ -96,12 +103,16 @@ func New(ctx context.Context, db *store.DB, workers int, log *slog.Logger) (*Eng
 	if err != nil {
 		return nil, err
 	}
-	if _, err := m.Migrate(ctx, rivermigrate.DirectionUp, nil); err != nil {
+	err = oneAtATime(ctx, conn, func() error {
+		_, err := m.Migrate(ctx, rivermigrate.DirectionUp, nil)
+		return err
+	})
+	if err != nil {
 		return nil, fmt.Errorf("migrating the job engine's tables: %w", err)
 	}
 	e := &Engine{handlers: map[Kind]Handler{}, log: log}
 	config := &river.Config{Logger: quiet, FetchCooldown: 20 * time.Millisecond, FetchPollInterval: 250 * time.Millisecond,
-		RescueStuckJobsAfter: timeout + time.Minute, JobTimeout: timeout, MaxAttempts: 4}
+		RescueStuckJobsAfter: longest + time.Minute, JobTimeout: timeouts[Generate], MaxAttempts: 4}
 	if workers > 0 {
 		config.Queues = map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: workers}}
 		config.Workers = river.NewWorkers()
@@ -111,6 +122,44 @@ func New(ctx context.Context, db *store.DB, workers int, log *slog.Logger) (*Eng
 	return e, err
 }
 
+// migrating is the advisory lock that a migration of the engine's tables holds.
+const migrating = 0x63756c6c65740001 // "cullet", 1
+
+// oneAtATime holds processes apart that start together on PostgreSQL; SQLite's one
+// writer does that by itself. It asks again and again rather than wait inside a
+// statement, whose snapshot could hold up the migration that it waits for.
+func oneAtATime(ctx context.Context, conn store.Conn, fn func() error) error {
+	if conn.Dialect.Name() != "postgres" {
+		return fn()
+	}
+	c, err := conn.Writer.Conn(ctx) // the lock is the connection's
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	for {
+		var got bool
+		if err := c.QueryRowContext(ctx, `SELECT pg_try_advisory_lock($1)`, int64(migrating)).Scan(&got); err != nil {
+			return err
+		}
+		if got {
+			break
+		}
+		// By the machine's time, whatever clock was handed in: it is about the database.
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+	defer func() {
+		if _, err := c.ExecContext(context.WithoutCancel(ctx), `SELECT pg_advisory_unlock($1)`, int64(migrating)); err != nil {
+			_ = c.Raw(func(any) error { return driver.ErrBadConn }) // the lock ends with the connection
+		}
+	}()
+	return fn()
+}
+
 // Handle says who does a kind of work. It is called before Start.
 func (e *Engine) Handle(k Kind, h Handler) { e.handlers[k] = h }
 
@@ -118,6 +167,38 @@ func (e *Engine) Handle(k Kind, h Handler) { e.handlers[k] = h }
 func (e *Engine) Enqueue(ctx context.Context, tx *store.Tx, k Kind, id string) error {
 	_, err := e.client.InsertTx(ctx, tx.SQL(), task{What: k, ID: id}, nil)
 	return err
+}
+
+// mostWaiting bounds how many waiting jobs EnqueueOnce looks at.
+const mostWaiting = 10_000
+
+// EnqueueOnce enqueues the work for those of the things for which no job waits for
+// a free worker. A job that runs does not count: its worker may have been killed.
+func (e *Engine) EnqueueOnce(ctx context.Context, tx *store.Tx, k Kind, ids []string) error {
+	if len(ids) == 0 {
+		return nil
+	}
+	waiting, err := e.client.JobListTx(ctx, tx.SQL(), river.NewJobListParams().Kinds(task{}.Kind()).States(rivertype.JobStateAvailable).First(mostWaiting))
+	if err != nil {
+		return err
+	}
+	there := map[task]bool{}
+	for _, j := range waiting.Jobs {
+		var t task
+		if err := json.Unmarshal(j.EncodedArgs, &t); err != nil {
+			return fmt.Errorf("reading the job %d: %w", j.ID, err)
+		}
+		there[t] = true
+	}
+	for _, id := range ids {
+		if there[task{k, id}] {
+			continue
+		}
+		if err := e.Enqueue(ctx, tx, k, id); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Start begins to work, until the context ends.

@@ -114,8 +114,10 @@ func (e *Engine) BeginDue(ctx context.Context) error {
 		begun := 0
 		for _, t := range due {
 			ok, err := e.begin(ctx, t)
-			if err != nil {
-				return err
+			if err != nil && ctx.Err() != nil {
+				return ctx.Err()
+			} else if err != nil { // C11: it stops none of the others
+				e.delay(ctx, t, err)
 			}
 			if ok {
 				begun++
@@ -142,7 +144,11 @@ func (e *Engine) begin(ctx context.Context, t cullet.TrashItem) (bool, error) {
 			return err
 		}
 		begun = true
-		return tx.Audit(ctx, cleaner(t.Workspace), entry(cullet.ActPurgeBegan, t))
+		along, err := tx.GoingAlong(ctx, t.ID)
+		if err != nil {
+			return err
+		}
+		return audit(ctx, tx, cleaner(t.Workspace), cullet.ActPurgeBegan, t, along)
 	})
 	return begun, err
 }
@@ -156,12 +162,24 @@ func entry(act cullet.Act, t cullet.TrashItem) cullet.AuditEntry {
 		Detail: map[string]string{"target": t.Target}}
 }
 
+// audit keeps an act on an item and on each that goes along with it (A1).
+func audit(ctx context.Context, tx *store.Tx, by cullet.Actor, act cullet.Act, t cullet.TrashItem, along []cullet.TrashItem) error {
+	for _, child := range along {
+		a := entry(act, child)
+		a.Detail["with"] = t.ID
+		if err := tx.Audit(ctx, by, a); err != nil {
+			return err
+		}
+	}
+	return tx.Audit(ctx, by, entry(act, t))
+}
+
 // share gives each purging item one step in turn, so that a huge one does not hold
 // up the small ones, and says whether there was anything to do.
 func (e *Engine) share(ctx context.Context) (worked bool, err error) {
 	var items []cullet.TrashItem
 	err = e.DB.View(ctx, func(tx *store.Tx) error {
-		items, err = tx.PurgingItems(ctx, e.worker, many)
+		items, err = tx.PurgingItems(ctx, e.worker, lease, many)
 		return err
 	})
 	if err != nil {
@@ -175,9 +193,7 @@ func (e *Engine) share(ctx context.Context) (worked bool, err error) {
 		case errors.Is(err, errOther):
 			continue
 		case err != nil:
-			if err := e.delay(ctx, t, err); err != nil {
-				return worked, err
-			}
+			e.delay(ctx, t, err)
 		}
 		worked = true
 	}
@@ -208,7 +224,7 @@ func (e *Engine) step(ctx context.Context, t cullet.TrashItem) error {
 // leased runs fn in a transaction that begins with the lease on the item.
 func (e *Engine) leased(ctx context.Context, t cullet.TrashItem, fn func(tx *store.Tx) error) error {
 	return e.DB.Update(ctx, func(tx *store.Tx) error {
-		if err := tx.LeaseItem(ctx, t.ID, e.worker, tx.Now.Add(lease)); errors.Is(err, store.ErrNoRow) {
+		if err := tx.LeaseItem(ctx, t.ID, e.worker, lease); errors.Is(err, store.ErrNoRow) {
 			return errOther
 		} else if err != nil {
 			return err
@@ -308,7 +324,8 @@ func (e *Engine) finish(ctx context.Context, t cullet.TrashItem) error {
 		if err != nil {
 			return err
 		}
-		if err := tx.FinishPurge(ctx, t); err != nil {
+		along, err := tx.FinishPurge(ctx, t)
+		if err != nil {
 			return err
 		}
 		by := cleaner(t.Workspace)
@@ -319,6 +336,13 @@ func (e *Engine) finish(ctx context.Context, t cullet.TrashItem) error {
 			}
 			by = orderer(o)
 			if err := tx.SetOrderItem(ctx, o.ID, t.ID, store.ResultDeleted, stuckWords(stuck), done); err != nil {
+				return err
+			}
+		}
+		for _, child := range along {
+			a := entry(cullet.ActPurged, child)
+			a.Detail["with"] = t.ID
+			if err := tx.Audit(ctx, by, a); err != nil {
 				return err
 			}
 		}
@@ -348,18 +372,21 @@ func stuckWords(stuck []store.Unlink) string {
 }
 
 // delay keeps why an item cannot be purged now; it is tried again later (C11).
-func (e *Engine) delay(ctx context.Context, t cullet.TrashItem, why error) error {
+func (e *Engine) delay(ctx context.Context, t cullet.TrashItem, why error) {
 	e.Log.Error("an item could not be purged; it is kept and tried again", "item", t.ID, "type", t.Type, "err", why)
-	return e.DB.Update(ctx, func(tx *store.Tx) error {
-		if err := tx.DelayItem(ctx, t.ID, why.Error(), tx.Now.Add(retryAfter)); errors.Is(err, store.ErrNoRow) {
-			return nil
-		} else if err != nil || t.Problem == why.Error() {
-			return err
-		}
-		a := entry(cullet.ActPurgeProblem, t)
-		a.Result = why.Error()
-		return tx.Audit(ctx, cleaner(t.Workspace), a)
+	err := e.DB.Update(ctx, func(tx *store.Tx) error {
+		return tx.DelayItem(ctx, t.ID, why.Error(), tx.Now.Add(retryAfter))
 	})
+	if err == nil && t.Problem != why.Error() {
+		err = e.DB.Update(ctx, func(tx *store.Tx) error {
+			a := entry(cullet.ActPurgeProblem, t)
+			a.Result = why.Error()
+			return tx.Audit(ctx, cleaner(t.Workspace), a)
+		})
+	}
+	if err != nil && !errors.Is(err, store.ErrNoRow) {
+		e.Log.Error("that an item could not be purged could not be kept", "item", t.ID, "err", err)
+	}
 }
 
 // batchSize is how many rows one transaction removes. It aims at some tens of

@@ -20,8 +20,10 @@ func (e *Engine) orders(ctx context.Context) error {
 		return err
 	}
 	for _, o := range open {
-		if err := e.order(ctx, o); err != nil {
-			return err
+		if err := e.order(ctx, o); err != nil && ctx.Err() != nil {
+			return ctx.Err()
+		} else if err != nil { // C11: it stops none of the others
+			e.Log.Error("an order could not go on; it is tried again", "order", o.ID, "err", err)
 		}
 	}
 	return nil
@@ -49,10 +51,10 @@ func (e *Engine) next(ctx context.Context, o store.Order) (again bool, err error
 		return false, err
 	}
 	for _, i := range items {
-		switch i.Result {
-		case store.ResultRunning:
+		switch {
+		case i.Result == store.ResultRunning && i.Problem == "":
 			return false, nil
-		case store.ResultWaiting:
+		case i.Result == store.ResultWaiting:
 			return e.beginOrdered(ctx, o, i)
 		}
 	}
@@ -78,12 +80,18 @@ func (e *Engine) beginOrdered(ctx context.Context, o store.Order, i store.OrderI
 	}
 	err = e.DB.Update(ctx, func(tx *store.Tx) error {
 		kept = false
-		if o.State == store.OrderScheduled {
-			if err := tx.MoveOrder(ctx, o.ID, store.OrderScheduled, store.OrderRunning, ""); errors.Is(err, store.ErrNoRow) {
-				return nil // stopped, or begun by another
-			} else if err != nil {
+		now, err := tx.TakeOrder(ctx, o.Workspace, o.ID)
+		if err != nil {
+			return err
+		}
+		switch now.State {
+		case store.OrderScheduled:
+			if err := tx.MoveOrder(ctx, o.ID, store.OrderScheduled, store.OrderRunning, ""); err != nil {
 				return err
 			}
+		case store.OrderRunning:
+		default:
+			return nil // called off at this moment
 		}
 		t, err := tx.GetTrashItem(ctx, o.Workspace, i.Item)
 		reason := ""
@@ -103,33 +111,53 @@ func (e *Engine) beginOrdered(ctx context.Context, o store.Order, i store.OrderI
 		}
 		if reason != "" {
 			kept = true
-			return tx.SetOrderItem(ctx, o.ID, i.Item, store.ResultKept, reason, store.PurgeSums{})
+			return ignoreNoRow(tx.ClaimOrderItem(ctx, o.ID, i.Item, store.ResultKept, reason))
 		}
-		if err := tx.SetOrderItem(ctx, o.ID, i.Item, store.ResultRunning, "", store.PurgeSums{}); err != nil {
-			return err
+		if err := tx.ClaimOrderItem(ctx, o.ID, i.Item, store.ResultRunning, ""); err != nil {
+			return err // stopped, or begun by another: nothing of this happens
 		}
 		if err := tx.SetOrderRows(ctx, o.ID, i.Item, rows); err != nil {
 			return err
 		}
-		return tx.Audit(ctx, orderer(o), entry(cullet.ActPurgeBegan, t))
+		along, err := tx.GoingAlong(ctx, t.ID)
+		if err != nil {
+			return err
+		}
+		return audit(ctx, tx, orderer(o), cullet.ActPurgeBegan, t, along)
 	})
-	return kept, err
+	return kept, ignoreNoRow(err)
+}
+
+func ignoreNoRow(err error) error {
+	if errors.Is(err, store.ErrNoRow) {
+		return nil
+	}
+	return err
 }
 
 // endOrder ends an order of which nothing waits any more.
 func (e *Engine) endOrder(ctx context.Context, o store.Order, items []store.OrderItem) error {
-	end := store.OrderFinished
-	for _, i := range items {
-		if i.Reason != "" {
-			end = store.OrderProblems
-		}
-	}
 	return e.DB.Update(ctx, func(tx *store.Tx) error {
-		err := tx.MoveOrder(ctx, o.ID, o.State, end, "")
-		if errors.Is(err, store.ErrNoRow) {
-			return nil
+		now, err := tx.TakeOrder(ctx, o.Workspace, o.ID)
+		if err != nil {
+			return err
 		}
-		return err
+		end := store.OrderFinished
+		for _, i := range items {
+			switch {
+			case i.Problem != "": // it is tried again after the order has ended, and the report then tells
+				end = store.OrderProblems
+				if err := tx.SetOrderItem(ctx, o.ID, i.Item, store.ResultRunning, "it could not be deleted yet and is tried again: "+i.Problem, i.Done); err != nil {
+					return err
+				}
+			case i.Reason != "" && now.StoppedBy == "":
+				end = store.OrderProblems
+			}
+		}
+		if now.StoppedBy != "" {
+			end = store.OrderStopped
+		}
+		return ignoreNoRow(tx.MoveOrder(ctx, o.ID, now.State, end, ""))
 	})
 }
 

@@ -118,7 +118,9 @@ func (p *Plan) choose(ctx context.Context, tx *store.Tx, by cullet.Actor, c Choi
 	for _, t := range all {
 		switch {
 		case !c.All && !chosen[t.ID]:
-			left++
+			if t.State == cullet.Trashed {
+				left++
+			}
 			continue
 		case t.State != cullet.Trashed:
 			p.Skipped = append(p.Skipped, Skipped{t, t.ID, "it is being deleted already"})
@@ -137,7 +139,7 @@ func (p *Plan) choose(ctx context.Context, tx *store.Tx, by cullet.Actor, c Choi
 			left--
 		}
 	}
-	p.Everything = c.All || left == 0 && len(p.Items) > 1
+	p.Everything = c.All || left == 0 && len(p.Items)+len(p.Children) > 1
 	p.sum()
 	return nil
 }
@@ -368,7 +370,7 @@ func (d *Desk) Stop(ctx context.Context, by cullet.Actor, id string) error {
 		return cullet.E(cullet.Forbidden, "only an administrator who is signed in can stop a permanent deletion")
 	}
 	return d.DB.Update(ctx, func(tx *store.Tx) error {
-		o, err := tx.GetOrder(ctx, by.Workspace, id)
+		o, err := tx.TakeOrder(ctx, by.Workspace, id)
 		if errors.Is(err, store.ErrNoRow) {
 			return cullet.E(cullet.NotFound, "there is no permanent deletion %.60q in this workspace", id)
 		} else if err != nil {
@@ -384,7 +386,7 @@ func (d *Desk) Stop(ctx context.Context, by cullet.Actor, id string) error {
 				return err
 			}
 		}
-		kept, err := tx.StopOrder(ctx, id, "stopped by "+by.Name)
+		kept, err := tx.StopOrder(ctx, id, by.Name)
 		if err != nil {
 			return err
 		}

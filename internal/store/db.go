@@ -38,6 +38,10 @@ type Dialect interface {
 	// empty where the database has one writer anyway.
 	ForShare() string
 	ForUpdate() string
+	// QueueShare and QueueUpdate are statements that wait in a fair queue for the
+	// thing with the id $1, or are empty where waiting is fair anyway.
+	QueueShare() string
+	QueueUpdate() string
 	// Classify names a database error by its code, never by its text.
 	Classify(error) Fault
 }
@@ -52,6 +56,7 @@ const (
 	FaultForeignKey       // a row refers to what is not, or no longer, there
 	FaultRetry            // two transactions got in each other's way; run it again
 	FaultFull             // no room left on the disk
+	FaultText             // text that the database cannot keep
 )
 
 // Conn is an open database as a driver hands it over. Writer and Reader may be
@@ -164,19 +169,29 @@ func (db *DB) View(ctx context.Context, fn func(tx *Tx) error) error {
 	return db.retry(ctx, func() error { return db.run(ctx, db.conn.Reader, opts, fn) })
 }
 
-// races bounds how often it is run again after a unique index or a foreign key
-// said no: fn looks first, so either is a race that the second look sees.
-const races = 3
+// races and takes bound how often it is run again after a foreign key or a unique
+// index said no: fn looks first, so either is a race that the second look sees. Of
+// many that want the same name at once, each round ends for one of them.
+const (
+	races = 3
+	takes = 10
+)
 
 func (db *DB) retry(ctx context.Context, once func() error) error {
 	for n := 1; ; n++ {
 		err := once()
 		most := 1
 		if err != nil {
-			switch db.conn.Dialect.Classify(err) {
+			fault := db.conn.Dialect.Classify(err)
+			if errors.Is(err, errAgain) {
+				fault = FaultRetry
+			}
+			switch fault {
 			case FaultRetry:
 				most = tries
-			case FaultUnique, FaultForeignKey:
+			case FaultUnique:
+				most = takes
+			case FaultForeignKey:
 				most = races
 			}
 		}
@@ -205,6 +220,12 @@ func (db *DB) explain(err error) error {
 	case FaultRetry:
 		return &cullet.Error{Code: cullet.Unavailable, Err: err,
 			Message: "too many wanted the same thing at once; nothing was changed. Try again"}
+	case FaultUnique:
+		return &cullet.Error{Code: cullet.Conflict, Err: err,
+			Message: "somebody else took the same name at this moment; nothing was changed. Try again"}
+	case FaultText:
+		return &cullet.Error{Code: cullet.Invalid, Err: err,
+			Message: "a text holds characters that cannot be kept (NUL or invalid UTF-8)"}
 	}
 	return err
 }
@@ -307,9 +328,13 @@ func queryAll[T any](ctx context.Context, tx *Tx, scan func(row) (T, error), sta
 func scanInt(r row) (n int64, err error)   { return n, r.Scan(&n) }
 func scanText(r row) (s string, err error) { return s, r.Scan(&s) }
 func scanBool(r row) (yes bool, err error) { return yes, r.Scan(&yes) }
-func forShare(tx *Tx) string               { return tx.db.conn.Dialect.ForShare() }
-func forUpdate(tx *Tx) string              { return tx.db.conn.Dialect.ForUpdate() }
-func micros(t time.Time) int64             { return timeOr0(t) }
+
+// errAgain has Update run a transaction again: what it found was gone a moment later.
+var errAgain = errors.New("it was gone at this moment")
+
+func forShare(tx *Tx) string   { return tx.db.conn.Dialect.ForShare() }
+func forUpdate(tx *Tx) string  { return tx.db.conn.Dialect.ForUpdate() }
+func micros(t time.Time) int64 { return timeOr0(t) }
 func timeOr0(t time.Time) int64 {
 	if t.IsZero() {
 		return 0

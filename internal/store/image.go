@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"encoding/json"
+	"errors"
 
 	"github.com/cullet-vision/cullet"
 )
@@ -27,7 +28,11 @@ func (tx *Tx) AddBlob(ctx context.Context, b cullet.Blob) (cullet.Blob, error) {
 	if err != nil {
 		return b, err
 	}
-	return queryOne(ctx, tx, scanBlob, `SELECT `+blobColumns+` FROM blobs WHERE digest = $1`, b.Digest)
+	found, err := queryOne(ctx, tx, scanBlob, `SELECT `+blobColumns+` FROM blobs WHERE digest = $1`, b.Digest)
+	if errors.Is(err, ErrNoRow) {
+		err = errAgain // the collector removed it between the two statements
+	}
+	return found, err
 }
 
 // Batches.

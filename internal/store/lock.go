@@ -14,15 +14,20 @@ import (
 // ShareProject keeps an active project from being moved to Trash until the
 // transaction ends, and returns it; or ErrNoRow.
 func (tx *Tx) ShareProject(ctx context.Context, id string) (cullet.Project, error) {
-	return tx.lockProject(ctx, id, forShare(tx))
+	return tx.lockProject(ctx, id, tx.db.conn.Dialect.QueueShare(), forShare(tx))
 }
 
 // TakeProject keeps every other writer below the active project out.
 func (tx *Tx) TakeProject(ctx context.Context, id string) (cullet.Project, error) {
-	return tx.lockProject(ctx, id, forUpdate(tx))
+	return tx.lockProject(ctx, id, tx.db.conn.Dialect.QueueUpdate(), forUpdate(tx))
 }
 
-func (tx *Tx) lockProject(ctx context.Context, id, how string) (cullet.Project, error) {
+func (tx *Tx) lockProject(ctx context.Context, id, queue, how string) (cullet.Project, error) {
+	if queue != "" { // a deletion must not wait for ever behind those who work
+		if _, err := tx.exec(ctx, queue, id); err != nil {
+			return cullet.Project{}, err
+		}
+	}
 	if _, err := queryOne(ctx, tx, scanText, `SELECT id FROM projects WHERE id = $1 AND trash_item_id IS NULL`+how, id); err != nil {
 		return cullet.Project{}, err
 	}
@@ -56,4 +61,18 @@ func (tx *Tx) TakeWorkflow(ctx context.Context, id string) (cullet.Workflow, err
 		return cullet.Workflow{}, err
 	}
 	return tx.GetWorkflowByID(ctx, id)
+}
+
+// TakeTraining keeps every other event off an active training until the
+// transaction ends, and returns it as it is now; or ErrNoRow.
+func (tx *Tx) TakeTraining(ctx context.Context, id string) (cullet.Training, error) {
+	if _, err := queryOne(ctx, tx, scanText, `SELECT id FROM trainings WHERE id = $1 AND trash_item_id IS NULL`+forUpdate(tx), id); err != nil {
+		return cullet.Training{}, err
+	}
+	return tx.GetTraining(ctx, id)
+}
+
+// TakeOrder keeps a stop and the engine off each other, and returns a purge order.
+func (tx *Tx) TakeOrder(ctx context.Context, workspace, id string) (Order, error) {
+	return queryOne(ctx, tx, scanOrder, `SELECT `+orderColumns+` FROM purge_orders WHERE workspace_id = $1 AND id = $2`+forUpdate(tx), workspace, id)
 }

@@ -186,6 +186,18 @@ func (tx *Tx) GetFolder(ctx context.Context, workspace, id string) (cullet.Folde
 	return queryOne(ctx, tx, scanFolder, `SELECT `+folderColumns+` FROM folders WHERE workspace_id = $1 AND id = $2`, workspace, id)
 }
 
+// ShareFolder keeps a folder from being removed until the transaction ends, and
+// TakeFolder keeps who moves something into it out; each returns it, or ErrNoRow.
+// Folders are locked before the projects in them.
+func (tx *Tx) ShareFolder(ctx context.Context, workspace, id string) (cullet.Folder, error) {
+	return queryOne(ctx, tx, scanFolder, `SELECT `+folderColumns+` FROM folders WHERE workspace_id = $1 AND id = $2`+forShare(tx), workspace, id)
+}
+
+// TakeFolder is described with ShareFolder.
+func (tx *Tx) TakeFolder(ctx context.Context, workspace, id string) (cullet.Folder, error) {
+	return queryOne(ctx, tx, scanFolder, `SELECT `+folderColumns+` FROM folders WHERE workspace_id = $1 AND id = $2`+forUpdate(tx), workspace, id)
+}
+
 // ListFolders lists the workspace's folders by name.
 func (tx *Tx) ListFolders(ctx context.Context, workspace string) ([]cullet.Folder, error) {
 	return queryAll(ctx, tx, scanFolder, `SELECT `+folderColumns+` FROM folders WHERE workspace_id = $1 ORDER BY name, id`, workspace)

@@ -38,6 +38,11 @@ func (tx *Tx) BeginPurge(ctx context.Context, t cullet.TrashItem, order string, 
 	return err
 }
 
+// GoingAlong returns what lies in Trash by itself and is purged with an item.
+func (tx *Tx) GoingAlong(ctx context.Context, item string) ([]cullet.TrashItem, error) {
+	return queryAll(ctx, tx, scanTrash, `SELECT `+trashColumns+fromTrash+`WHERE t.purged_with = $1`, item)
+}
+
 // DueItems returns items whose date has come, longest due first.
 func (tx *Tx) DueItems(ctx context.Context, limit int) ([]cullet.TrashItem, error) {
 	return queryAll(ctx, tx, scanTrash, `SELECT `+trashColumns+fromTrash+`WHERE t.state = $1 AND t.effective_at <= $2 AND t.retry_at <= $2
@@ -45,17 +50,19 @@ func (tx *Tx) DueItems(ctx context.Context, limit int) ([]cullet.TrashItem, erro
 }
 
 // PurgingItems returns items whose purge has begun and that no other worker holds.
-func (tx *Tx) PurgingItems(ctx context.Context, worker string, limit int) ([]cullet.TrashItem, error) {
+// A lease that ends later than one taken now was left by a clock that went back.
+func (tx *Tx) PurgingItems(ctx context.Context, worker string, lease time.Duration, limit int) ([]cullet.TrashItem, error) {
 	return queryAll(ctx, tx, scanTrash, `SELECT `+trashColumns+fromTrash+`WHERE t.state = $1 AND t.purged_with = '' AND t.retry_at <= $2
-		AND (t.lease_until < $2 OR t.lease_owner = $3) ORDER BY t.effective_at, t.id LIMIT $4`, cullet.Purging, micros(tx.Now), worker, limit)
+		AND (t.lease_until < $2 OR t.lease_until > $5 OR t.lease_owner = $3) ORDER BY t.effective_at, t.id LIMIT $4`,
+		cullet.Purging, micros(tx.Now), worker, limit, micros(tx.Now.Add(lease)))
 }
 
 // LeaseItem takes or renews a worker's lease on a purging item. Each batch begins
 // with it in its own transaction, so two workers never share an item even where
 // a lease ran out in the middle. ErrNoRow: another worker has it.
-func (tx *Tx) LeaseItem(ctx context.Context, id, worker string, until time.Time) error {
-	return tx.execOne(ctx, `UPDATE trash_items SET lease_owner = $2, lease_until = $3 WHERE id = $1 AND state = $5 AND (lease_owner = $2 OR lease_until < $4)`,
-		id, worker, micros(until), micros(tx.Now), cullet.Purging)
+func (tx *Tx) LeaseItem(ctx context.Context, id, worker string, lease time.Duration) error {
+	return tx.execOne(ctx, `UPDATE trash_items SET lease_owner = $2, lease_until = $3 WHERE id = $1 AND state = $5
+		AND (lease_owner = $2 OR lease_until < $4 OR lease_until > $3)`, id, worker, micros(tx.Now.Add(lease)), micros(tx.Now), cullet.Purging)
 }
 
 // ReleaseLeases ends all leases on purging items.
@@ -304,19 +311,18 @@ func (tx *Tx) PurgeProgress(ctx context.Context, item string) (PurgeSums, error)
 	}, `SELECT done_rows, done_files, done_bytes, kept_bytes FROM trash_items WHERE id = $1`, item)
 }
 
-// FinishPurge removes a purged item itself and those that went with it: it is
-// gone. ErrNoRow: it was gone before.
-func (tx *Tx) FinishPurge(ctx context.Context, t cullet.TrashItem) error {
-	children, err := queryAll(ctx, tx, scanTrash, `SELECT `+trashColumns+fromTrash+`WHERE t.purged_with = $1`, t.ID)
-	if err != nil {
-		return err
+// FinishPurge removes a purged item itself and those that went with it, which it
+// returns: it is gone. ErrNoRow: it was gone before.
+func (tx *Tx) FinishPurge(ctx context.Context, t cullet.TrashItem) (along []cullet.TrashItem, err error) {
+	if along, err = tx.GoingAlong(ctx, t.ID); err != nil {
+		return nil, err
 	}
-	for _, item := range append(children, t) {
+	for _, item := range append(along[:len(along):len(along)], t) {
 		if err := tx.execOne(ctx, `DELETE FROM trash_items WHERE id = $1 AND state = $2`, item.ID, cullet.Purging); err != nil {
-			return err
+			return nil, err
 		}
 		if err := tx.countTrash(ctx, item, -1); err != nil {
-			return err
+			return nil, err
 		}
 		if item.Type != cullet.TrashVersion {
 			continue
@@ -324,10 +330,10 @@ func (tx *Tx) FinishPurge(ctx context.Context, t cullet.TrashItem) error {
 		// Where its project lives on, it holds less now; where it went too, there is no such row.
 		_, err := tx.exec(ctx, `UPDATE project_counts SET bytes = bytes - $2 WHERE project_id = $1`, item.Project, item.Contents.Bytes)
 		if err != nil {
-			return err
+			return nil, err
 		}
 	}
-	return nil
+	return along, nil
 }
 
 // RowsBelow counts the rows that a purge of an item will remove, for its progress.
@@ -434,6 +440,7 @@ type OrderItem struct {
 	Name     string
 	Result   string
 	Reason   string
+	Problem  string // why it cannot go on, while it is running (C11)
 	Done     PurgeSums
 	Rows     int64 // that there are to remove, 0: not counted yet
 }
@@ -495,12 +502,19 @@ func (tx *Tx) MoveOrder(ctx context.Context, id, from, to, by string) error {
 func (tx *Tx) ListOrderItems(ctx context.Context, order string) ([]OrderItem, error) {
 	return queryAll(ctx, tx, func(r row) (i OrderItem, err error) {
 		return i, r.Scan(&i.Position, &i.Item, &i.Revision, &i.Type, &i.Name, &i.Result, &i.Reason,
-			&i.Done.Rows, &i.Done.Files, &i.Done.BytesFreed, &i.Done.BytesKept, &i.Rows)
+			&i.Done.Rows, &i.Done.Files, &i.Done.BytesFreed, &i.Done.BytesKept, &i.Rows, &i.Problem)
 	}, `SELECT o.position, o.item_id, o.revision, o.type, o.name, o.result, o.reason,
 			COALESCE(t.done_rows, o.rows_done), COALESCE(t.done_files, o.files_done), COALESCE(t.done_bytes, o.bytes_freed),
-			COALESCE(t.kept_bytes, o.bytes_kept), o.rows_total
+			COALESCE(t.kept_bytes, o.bytes_kept), o.rows_total, COALESCE(t.problem, '')
 		FROM purge_order_items o LEFT JOIN trash_items t ON t.id = o.item_id AND o.result = 'running'
 		WHERE o.order_id = $1 ORDER BY o.position`, order)
+}
+
+// ClaimOrderItem begins an item of an order, or keeps it, if it waits; ErrNoRow: it
+// was begun, kept or stopped before.
+func (tx *Tx) ClaimOrderItem(ctx context.Context, order, item, result, reason string) error {
+	return tx.execOne(ctx, `UPDATE purge_order_items SET result = $3, reason = $4 WHERE order_id = $1 AND item_id = $2 AND result = ''`,
+		order, item, result, reason)
 }
 
 // SetOrderItem keeps what became of an item of an order.
@@ -517,6 +531,9 @@ func (tx *Tx) SetOrderRows(ctx context.Context, order, item string, rows int64) 
 }
 
 // StopOrder takes what has not begun out of an order: it stays in Trash.
-func (tx *Tx) StopOrder(ctx context.Context, order, reason string) (int64, error) {
-	return tx.exec(ctx, `UPDATE purge_order_items SET result = $2, reason = $3 WHERE order_id = $1 AND result = ''`, order, ResultKept, reason)
+func (tx *Tx) StopOrder(ctx context.Context, order, by string) (int64, error) {
+	if _, err := tx.exec(ctx, `UPDATE purge_orders SET stopped_by = $2 WHERE id = $1`, order, by); err != nil {
+		return 0, err
+	}
+	return tx.exec(ctx, `UPDATE purge_order_items SET result = $2, reason = $3 WHERE order_id = $1 AND result = ''`, order, ResultKept, "stopped by "+by)
 }

@@ -50,6 +50,17 @@ func (tx *Tx) RemoveExpired(ctx context.Context) error {
 	return nil
 }
 
+// LockSignIns has who counts failures of a name wait for who counts them already,
+// until the transaction ends: else a burst would count before any of it is noted.
+// On SQLite the writing transaction itself is the lock.
+func (tx *Tx) LockSignIns(ctx context.Context, who string) error {
+	if tx.db.conn.Dialect.Name() != "postgres" {
+		return nil
+	}
+	_, err := tx.exec(ctx, `SELECT pg_advisory_xact_lock(hashtextextended($1, 0))`, "sign-in "+who)
+	return err
+}
+
 // AddSignInFailure notes a failed sign-in under a name: an address of a person
 // or of a machine.
 func (tx *Tx) AddSignInFailure(ctx context.Context, who string) error {

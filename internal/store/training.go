@@ -11,19 +11,19 @@ import (
 )
 
 const trainingColumns = `t.id, t.workspace_id, t.project_id, t.project_slug, t.version_id, t.version_number, t.model_type, t.trainer, t.state, t.detail,
-	t.recipe, t.epochs, t.rate, t.worker, t.token, t.lease_until, t.attempt, t.epoch, t.progress, t.created_at, t.created_by, t.started_at, t.ended_at, t.micro_credits`
+	t.recipe, t.epochs, t.rate, t.worker, t.token, t.lease_until, t.attempt, t.epoch, t.progress, t.created_at, t.created_by, t.started_at, t.ended_at, t.micro_credits, t.retry`
 
 func scanTraining(r row) (t cullet.Training, err error) {
 	return t, r.Scan(&t.ID, &t.Workspace, &t.Project, &t.ProjectSlug, &t.Version, &t.VersionNumber, &t.ModelType, &t.Trainer, &t.State, &t.Detail,
 		&t.Recipe, &t.Epochs, &t.Rate, &t.Worker, &t.Token, instant{&t.LeaseUntil}, &t.Attempt, &t.Epoch, &t.Progress,
-		instant{&t.CreatedAt}, &t.CreatedBy, instant{&t.StartedAt}, instant{&t.EndedAt}, &t.MicroCredits)
+		instant{&t.CreatedAt}, &t.CreatedBy, instant{&t.StartedAt}, instant{&t.EndedAt}, &t.MicroCredits, &t.Retry)
 }
 
 // AddTraining keeps a new training.
 func (tx *Tx) AddTraining(ctx context.Context, t cullet.Training) error {
-	_, err := tx.exec(ctx, `INSERT INTO trainings (id, workspace_id, project_id, version_id, model_type, trainer, state, recipe, epochs, rate, created_at, created_by)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`,
-		t.ID, t.Workspace, t.Project, t.Version, t.ModelType, t.Trainer, t.State, t.Recipe, t.Epochs, t.Rate, micros(t.CreatedAt), t.CreatedBy)
+	_, err := tx.exec(ctx, `INSERT INTO trainings (id, workspace_id, project_id, version_id, model_type, trainer, state, recipe, epochs, rate, created_at, created_by, retry)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`,
+		t.ID, t.Workspace, t.Project, t.Version, t.ModelType, t.Trainer, t.State, t.Recipe, t.Epochs, t.Rate, micros(t.CreatedAt), t.CreatedBy, t.Retry)
 	return err
 }
 
@@ -99,10 +99,11 @@ func (tx *Tx) MoveTraining(ctx context.Context, t cullet.Training, m TrainingMov
 }
 
 // RenewTraining renews a lease and its open interval, and returns the state the
-// training is in; ErrNoRow says that the lease is lost or the training over.
+// training is in; ErrNoRow says that the lease ran out, is lost, or the training over:
+// what ran out stays so, or a machine that slept would be billed for its sleep.
 func (tx *Tx) RenewTraining(ctx context.Context, id, token string, until time.Time) (cullet.TrainingState, error) {
-	s, err := queryOne(ctx, tx, scanText, `UPDATE trainings SET lease_until = $3 WHERE id = $1 AND token = $2 AND state IN `+inFlight+` RETURNING state`,
-		id, token, micros(until))
+	s, err := queryOne(ctx, tx, scanText, `UPDATE trainings SET lease_until = $3 WHERE id = $1 AND token = $2 AND lease_until >= $4 AND state IN `+inFlight+` RETURNING state`,
+		id, token, micros(until), micros(tx.Now))
 	if err != nil {
 		return "", err
 	}
@@ -126,10 +127,12 @@ func (tx *Tx) LostTrainings(ctx context.Context) ([]cullet.Training, error) {
 	return queryAll(ctx, tx, scanTraining, `SELECT `+trainingColumns+` FROM active_trainings t WHERE t.state IN `+inFlight+` AND t.lease_until > 0 AND t.lease_until < $1 LIMIT 100`, micros(tx.Now))
 }
 
-// AddMetrics appends what a trainer reported.
+// AddMetrics appends what a trainer reported. What is there already stays: it may be
+// told again whose commit was not answered.
 func (tx *Tx) AddMetrics(ctx context.Context, metrics []cullet.Metric) error {
 	for _, m := range metrics {
-		_, err := tx.exec(ctx, `INSERT INTO training_metrics (training_id, seq, at, body) VALUES ($1, $2, $3, $4)`, m.Training, m.Seq, micros(m.At), m.Body)
+		_, err := tx.exec(ctx, `INSERT INTO training_metrics (training_id, seq, at, body) VALUES ($1, $2, $3, $4)
+			ON CONFLICT (training_id, seq) DO NOTHING`, m.Training, m.Seq, micros(m.At), m.Body)
 		if err != nil {
 			return err
 		}

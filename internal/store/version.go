@@ -193,13 +193,14 @@ func (tx *Tx) EndExport(ctx context.Context, e cullet.Export, run string) error 
 
 // RestartExport begins an export again that failed.
 func (tx *Tx) RestartExport(ctx context.Context, id string) error {
-	return tx.execOne(ctx, `UPDATE exports SET state = $2, images = 0, problem = '', run = '', beat_at = $4 WHERE id = $1 AND state = $3`,
+	return tx.execOne(ctx, `UPDATE exports SET state = $2, images = 0, problem = '', run = '', tries = 0, beat_at = $4 WHERE id = $1 AND state = $3`,
 		id, cullet.ExportRunning, cullet.ExportFailed, micros(tx.Now))
 }
 
 // TakeSilent returns the ids of active versions that are being generated and of
 // exports that are being written, both without a sign of life since the given
-// time, and takes them from the runs that had them.
+// time, and takes them from the runs that had them. An export that a run had is
+// counted as tried once more; one that still waits for its first run is not.
 func (tx *Tx) TakeSilent(ctx context.Context, since time.Time) (versions, exports []string, err error) {
 	versions, err = queryAll(ctx, tx, scanText, `UPDATE versions SET beat_at = $3
 		WHERE id IN (SELECT id FROM active_versions WHERE state = $1 AND beat_at < $2) RETURNING id`,
@@ -207,10 +208,19 @@ func (tx *Tx) TakeSilent(ctx context.Context, since time.Time) (versions, export
 	if err != nil {
 		return nil, nil, err
 	}
-	exports, err = queryAll(ctx, tx, scanText, `UPDATE exports SET beat_at = $3, run = ''
+	exports, err = queryAll(ctx, tx, scanText, `UPDATE exports SET beat_at = $3, run = '', tries = tries + CASE WHEN run = '' THEN 0 ELSE 1 END
 		WHERE id IN (SELECT id FROM active_exports WHERE state = $1 AND beat_at < $2) RETURNING id`,
 		cullet.ExportRunning, micros(since), micros(tx.Now))
 	return versions, exports, err
+}
+
+// FailSilent ends active exports whose runs were lost that often, the last without a
+// sign of life since the given time, as failed.
+func (tx *Tx) FailSilent(ctx context.Context, since time.Time, runs int, problem string) error {
+	_, err := tx.exec(ctx, `UPDATE exports SET state = $4, problem = $5
+		WHERE id IN (SELECT id FROM active_exports WHERE state = $1 AND beat_at < $2 AND run <> '' AND tries >= $3)`,
+		cullet.ExportRunning, micros(since), runs-1, cullet.ExportFailed, problem)
+	return err
 }
 
 // VersionClasses returns the names of the classes in a version's annotations,

@@ -150,6 +150,12 @@ func (tx *Tx) GetKey(ctx context.Context, workspace, id string) (cullet.Key, err
 	return queryOne(ctx, tx, scanKey, `SELECT `+keyColumns+` FROM api_keys WHERE workspace_id = $1 AND id = $2`, workspace, id)
 }
 
+// TakeKey is GetKey for who changes the key: nobody else does until the
+// transaction ends.
+func (tx *Tx) TakeKey(ctx context.Context, workspace, id string) (cullet.Key, error) {
+	return queryOne(ctx, tx, scanKey, `SELECT `+keyColumns+` FROM api_keys WHERE workspace_id = $1 AND id = $2`+forUpdate(tx), workspace, id)
+}
+
 // ListKeys lists the keys of the workspace, oldest first.
 func (tx *Tx) ListKeys(ctx context.Context, workspace string) ([]cullet.Key, error) {
 	return queryAll(ctx, tx, scanKey, `SELECT `+keyColumns+` FROM api_keys WHERE workspace_id = $1 ORDER BY created_at, id`, workspace)

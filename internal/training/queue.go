@@ -93,7 +93,7 @@ func (q *Queue) Start(ctx context.Context, by cullet.Actor, project string, numb
 		}
 		t = cullet.Training{ID: cullet.NewID(cullet.TrainingID), Workspace: p.Workspace, Project: p.ID, ProjectSlug: p.Slug,
 			Version: v.ID, VersionNumber: v.Number, ModelType: modelType, Trainer: trainer.Name, State: cullet.TrainQueued,
-			Recipe: recipe, Epochs: epochs, Rate: int64(trainer.CreditsPerHour * MicroCredits), CreatedAt: tx.Now, CreatedBy: by.ID}
+			Recipe: recipe, Epochs: epochs, Rate: int64(trainer.CreditsPerHour * MicroCredits), Retry: int64(trainer.Retry), CreatedAt: tx.Now, CreatedBy: by.ID}
 		q.tell(tx)
 		return tx.AddTraining(ctx, t)
 	})
@@ -299,6 +299,11 @@ func (q *Queue) end(ctx context.Context, by cullet.Actor, project string, number
 	}
 	err = q.DB.Update(ctx, func(tx *store.Tx) error {
 		if t, err = pick(ctx, tx, by, project, number, id); err != nil {
+			return err
+		}
+		if t, err = tx.TakeTraining(ctx, t.ID); errors.Is(err, store.ErrNoRow) {
+			return cullet.E(cullet.NotFound, "there is no training %.60q of version %d of %s", id, number, project)
+		} else if err != nil {
 			return err
 		}
 		if event == cullet.TrainStop && (t.State == cullet.TrainStopping || t.State.Ended()) {

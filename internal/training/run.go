@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -30,6 +31,8 @@ type run struct {
 	tail    []string      // last lines of its log, for what to say when it fails
 	seq     int64         // of the last metric
 	pending []cullet.Metric
+	size    int  // of what is pending, in bytes
+	large   bool // a metric was too large, which the log was told
 }
 
 // tailLines is how much of a failed trainer's log its detail may quote.
@@ -83,7 +86,7 @@ func (r *run) work(parent context.Context) {
 		exit, err = r.train(ctx, started)
 	}
 	// What follows is no longer the trainer's: it has to be done also when the server stops.
-	after, done := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Minute)
+	after, done := context.WithTimeout(context.WithoutCancel(ctx), time.Hour)
 	defer done()
 	switch {
 	case errors.Is(context.Cause(ctx), errLost):
@@ -184,12 +187,19 @@ func (r *run) prepare(ctx context.Context) error {
 	return unpack(ctx, io.NewSectionReader(readerAt{f}, 0, n), n, filepath.Join(r.dir, "dataset"))
 }
 
+// mostFailures is how often in a row an export may say that it was begun again,
+// since it had failed or been stopped.
+const mostFailures = 5
+
 // export has the version written in the format that the model type reads.
 func (r *run) export(ctx context.Context) (cullet.Export, error) {
 	by := cullet.SystemActor(r.t.Workspace, "a training", cullet.ByServer)
-	for {
+	for failed := 0; ; {
 		e, err := r.Press.Export(ctx, by, r.t.Project, r.t.VersionNumber, FormatFor(r.t.ModelType))
-		if err != nil {
+		switch failed++; {
+		case err == nil:
+			failed = 0
+		case cullet.CodeOf(err) != cullet.Unavailable || failed == mostFailures:
 			return e, err
 		}
 		if e.State == cullet.ExportReady {
@@ -285,6 +295,7 @@ func (r *run) train(ctx context.Context, started chan<- *supervise.Process) (sup
 	if err != nil {
 		return supervise.Exit{}, cullet.E(cullet.Invalid, "the trainer %s could not be started: %v", r.t.Trainer, err)
 	}
+	defer context.AfterFunc(ctx, p.Kill)()
 	if err := r.begin(ctx); err != nil {
 		p.Kill()
 		go drain(p)
@@ -339,7 +350,7 @@ func (r *run) mine(ctx context.Context, tx *store.Tx) (cullet.Training, error) {
 	if _, err := tx.ShareVersion(ctx, r.t.Project, r.t.Version); err != nil {
 		return cullet.Training{}, err
 	}
-	t, err := tx.GetTraining(ctx, r.t.ID)
+	t, err := tx.TakeTraining(ctx, r.t.ID)
 	if err == nil && (t.Token != r.t.Token || t.State.Ended()) {
 		err = store.ErrNoRow
 	}
@@ -364,17 +375,42 @@ func (r *run) follow(ctx context.Context, p *supervise.Process) {
 	}
 }
 
-// mostPending bounds what is kept of a trainer that reports faster than it is
-// written down; the oldest go.
-const mostPending = 1000
+// What is kept of a trainer that reports faster than it is written down is bounded;
+// the oldest go. A metric that is too large by itself is left out.
+const (
+	mostPending  = 1000
+	pendingBytes = 4 << 20
+	metricBytes  = 64 << 10
+)
+
+var nulRE = regexp.MustCompile(`(?s)\\u0000|\\.`)
+
+// keepable is a JSON text that every database keeps: valid UTF-8, without NUL.
+func keepable(body []byte) string {
+	text := strings.ToValidUTF8(string(body), "\uFFFD")
+	return nulRE.ReplaceAllStringFunc(text, func(escape string) string {
+		if escape == `\u0000` {
+			return `\uFFFD`
+		}
+		return escape
+	})
+}
 
 func (r *run) heard(e supervise.Event) {
 	switch e.Kind {
 	case supervise.Metrics:
+		body := keepable(e.Metrics)
+		if len(body) > metricBytes {
+			if !r.large {
+				r.Log.Warn("a training reported a metric that is too large to be kept", "training", r.t.ID, "bytes", len(body), "most", metricBytes)
+			}
+			r.large = true
+			return
+		}
 		r.seq++
-		r.pending = append(r.pending, cullet.Metric{Training: r.t.ID, Seq: r.seq, At: r.DB.Clock().Now(), Body: string(e.Metrics)})
-		if len(r.pending) > mostPending {
-			r.pending = r.pending[1:]
+		r.pending = append(r.pending, cullet.Metric{Training: r.t.ID, Seq: r.seq, At: r.DB.Clock().Now(), Body: body})
+		for r.size += len(body); len(r.pending) > mostPending || r.size > pendingBytes; r.pending = r.pending[1:] {
+			r.size -= len(r.pending[0].Body)
 		}
 	case supervise.Log:
 		r.tail = append(r.tail, e.Line)
@@ -416,7 +452,7 @@ func (r *run) flush(ctx context.Context) {
 		return tx.ReportTraining(ctx, r.t.ID, r.t.Token, int64(last.Epoch), min(1, max(0, last.Progress)))
 	})
 	if err == nil || errors.Is(err, store.ErrNoRow) {
-		r.pending = nil
+		r.pending, r.size = nil, 0
 	}
 }
 

@@ -166,7 +166,7 @@ func (w *Worker) lost(ctx context.Context) error {
 				return err
 			}
 			event, detail := cullet.TrainLose, fmt.Sprintf("its worker gave no sign since %s; it is begun again", now.LeaseUntil.Add(-cullet.LeaseTime).Format(time.RFC3339))
-			if now.Attempt > int64(w.trainer(now.Trainer).Retry) {
+			if now.Attempt > now.Retry {
 				event, detail = cullet.TrainFail, fmt.Sprintf("its worker gave no sign since %s", now.LeaseUntil.Add(-cullet.LeaseTime).Format(time.RFC3339))
 			}
 			_, err = move(ctx, tx, now, event, store.TrainingMove{Detail: detail})

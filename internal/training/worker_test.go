@@ -2,6 +2,7 @@ package training_test
 
 import (
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"os"
@@ -140,7 +141,7 @@ func processes(t *testing.T, id string) (n int) {
 func TestTrainingsEndAsTheyShould(t *testing.T) {
 	cullettest.Each(t, func(t *testing.T, d cullettest.Database) {
 		y := newYard(t, d)
-		y.work(t)
+		stop := y.work(t)
 		good, bad, empty, env := y.start(t, "good"), y.start(t, "bad"), y.start(t, "empty"), y.start(t, "env")
 		if got := y.until(t, good, cullet.TrainFinished); len(got.Models) != 1 || got.Epoch != 1 || got.Progress != 0.5 {
 			t.Errorf("a good trainer left %+v, epoch %d, progress %v", got.Models, got.Epoch, got.Progress)
@@ -157,6 +158,7 @@ func TestTrainingsEndAsTheyShould(t *testing.T) {
 				t.Errorf("training %s is billed %+v, want one closed interval", id, bills)
 			}
 		}
+		stop() // a folder goes after its training has ended
 		if left, err := filepath.Glob(y.dir + "/*"); err != nil || len(left) > 0 {
 			t.Errorf("folders are left: %v, %v", left, err)
 		}
@@ -303,4 +305,49 @@ func (y *yard) claim(t *testing.T, id string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+}
+
+// TestNobodyIsBilledPastALease: a machine that slept past its lease cannot renew it.
+func TestNobodyIsBilledPastALease(t *testing.T) {
+	cullettest.Each(t, func(t *testing.T, d cullettest.Database) {
+		w := cullettest.WorldOn(t, d, cullettest.NewClock())
+		p := w.Project(t, "belt")
+		w.Image(t, p.ID, 1)
+		w.Version(t, p.ID)
+		tr, err := w.Queue.Start(ctx, w.By, "belt", 1, training.NewTraining{ModelType: "test-model"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		renew := func() error {
+			return w.DB.Update(ctx, func(tx *store.Tx) error {
+				_, err := tx.RenewTraining(ctx, tr.ID, "token", tx.Now.Add(cullet.LeaseTime))
+				return err
+			})
+		}
+		err = w.DB.Update(ctx, func(tx *store.Tx) error {
+			m := store.TrainingMove{To: cullet.TrainRunning, Worker: "w", Token: "token", LeaseUntil: tx.Now.Add(cullet.LeaseTime)}
+			if err := tx.MoveTraining(ctx, tr, m); err != nil {
+				return err
+			}
+			return tx.AddInterval(ctx, cullet.Interval{ID: cullet.NewID(cullet.IntervalID), Workspace: tr.Workspace, Training: tr.ID, OpenedAt: tx.Now, RenewedAt: tx.Now, Rate: tr.Rate})
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.Clock.Advance(8 * time.Second)
+		if err := renew(); err != nil {
+			t.Fatalf("within the lease: %v", err)
+		}
+		w.Clock.Advance(time.Hour)
+		if err := renew(); !errors.Is(err, store.ErrNoRow) {
+			t.Errorf("a lease that ran out an hour ago was renewed: %v", err)
+		}
+		if _, err := w.Queue.Cancel(ctx, w.By, "belt", 1, tr.ID); err != nil {
+			t.Fatal(err)
+		}
+		all, err := w.Queue.Ledger(ctx, w.By)
+		if err != nil || len(all) != 1 || all[0].MicroCredits != 8000 {
+			t.Errorf("charged %+v, %v; want the 8 s to its last sign", all, err)
+		}
+	})
 }

@@ -96,7 +96,7 @@ func slugOwner(ctx context.Context, tx *store.Tx, workspace string, typ cullet.T
 // SlugFree says whether a slug can be taken for a thing of the type: nil, or why
 // not.
 func (b *Bin) SlugFree(ctx context.Context, by cullet.Actor, typ cullet.Trashable, slug string) error {
-	check := cullet.CheckProjectSlug
+	check := cullet.CheckNewProjectSlug
 	if typ == cullet.TrashWorkflow {
 		check = cullet.CheckWorkflowSlug
 	}

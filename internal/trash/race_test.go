@@ -2,11 +2,16 @@ package trash_test
 
 import (
 	"bytes"
+	"context"
+	"fmt"
+	"io"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/cullet-vision/cullet"
+	"github.com/cullet-vision/cullet/internal/blob"
+	"github.com/cullet-vision/cullet/internal/blob/memblob"
 	"github.com/cullet-vision/cullet/internal/cullettest"
 	"github.com/cullet-vision/cullet/internal/dataset"
 	"github.com/cullet-vision/cullet/internal/trash"
@@ -161,4 +166,143 @@ func TestWritersBelowOneProject(t *testing.T) {
 		}
 		w.Check(t)
 	})
+}
+
+// TestR6VersionsAndSlugs: of many who restore one version, or one project under
+// different slugs, one wins and the others get a clear answer.
+func TestR6VersionsAndSlugs(t *testing.T) {
+	each(t, func(t *testing.T, w *cullettest.World) {
+		p := w.Project(t, "contested")
+		w.Image(t, p.ID, 1)
+		w.Version(t, p.ID)
+		for range 3 {
+			if _, err := w.Bin.DeleteVersion(ctx, w.By, p.ID, 1); err != nil {
+				t.Fatal(err)
+			}
+			if won := compete(t, 6, func() error {
+				_, err := w.Bin.Restore(ctx, w.By, trash.Request{Type: cullet.TrashVersion, ID: "1", Parent: p.ID})
+				return err
+			}); won != 1 {
+				t.Errorf("R6: %d restores of the version won", won)
+			}
+			if _, err := w.Bin.DeleteProject(ctx, w.By, p.ID); err != nil {
+				t.Fatal(err)
+			}
+			var mu sync.Mutex
+			n := 0
+			if won := compete(t, 6, func() error {
+				mu.Lock()
+				n++
+				slug := fmt.Sprintf("slug-%d", n)
+				mu.Unlock()
+				_, err := w.Bin.Restore(ctx, w.By, trash.Request{Type: cullet.TrashProject, ID: p.ID, NewSlug: slug})
+				return err
+			}); won != 1 {
+				t.Errorf("R6: %d restores of the project won", won)
+			}
+		}
+		w.Check(t)
+	})
+}
+
+// TestDeletionIsNotStarved: however many work below a project, its deletion comes
+// to its turn.
+func TestDeletionIsNotStarved(t *testing.T) {
+	each(t, func(t *testing.T, w *cullettest.World) {
+		p := w.Project(t, "busy")
+		image := w.Image(t, p.ID, 1)
+		stop := make(chan struct{})
+		var savers sync.WaitGroup
+		for range 8 {
+			savers.Go(func() {
+				for {
+					select {
+					case <-stop:
+						return
+					default:
+					}
+					_, err := w.Catalog.SaveShapes(ctx, w.By, p.ID, image, nil, dataset.NewAnnotation{Overwrite: true})
+					if err != nil && cullet.CodeOf(err) != cullet.NotFound {
+						t.Error(err)
+						return
+					}
+				}
+			})
+		}
+		for range 3 {
+			deadline, cancel := context.WithTimeout(ctx, 20*time.Second)
+			_, err := w.Bin.DeleteProject(deadline, w.By, p.ID)
+			cancel()
+			if err != nil {
+				t.Errorf("the deletion waits for ever: %v", err)
+				break
+			}
+			if _, err := w.Bin.Restore(ctx, w.By, trash.Request{Type: cullet.TrashProject, ID: p.ID}); err != nil {
+				t.Error(err)
+			}
+		}
+		close(stop)
+		savers.Wait()
+	})
+}
+
+// interrupting is a blob driver that acts once, at the first byte of a blob.
+type interrupting struct {
+	blob.Driver
+	once sync.Once
+	act  func()
+}
+
+func (i *interrupting) Create(ctx context.Context, name string) (blob.Draft, error) {
+	i.once.Do(i.act)
+	return i.Driver.Create(ctx, name)
+}
+
+// TestD4ExportInterrupted: an export whose version is deleted and restored while
+// it is written leaves nothing behind, and can be asked for again.
+func TestD4ExportInterrupted(t *testing.T) {
+	each(t, func(t *testing.T, w *cullettest.World) {
+		p := w.Project(t, "a")
+		w.Image(t, p.ID, 1)
+		w.Version(t, p.ID)
+		plain := *w.Press
+		driver := &interrupting{Driver: memblob.New(), act: func() {
+			if _, err := w.Bin.DeleteVersion(ctx, w.By, p.ID, 1); err != nil {
+				t.Error(err)
+			}
+			if _, err := w.Bin.Restore(ctx, w.By, trash.Request{Type: cullet.TrashVersion, ID: "1", Parent: p.ID}); err != nil {
+				t.Error(err)
+			}
+		}}
+		images := w.Blobs
+		w.Press.Blobs = blob.New(&both{driver, images}, w.Clock)
+		e, err := w.Press.Export(ctx, w.By, p.ID, 1, "coco")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.Press.Write(ctx, e.ID); err != nil {
+			t.Fatal(err)
+		}
+		w.Check(t)
+		left := 0
+		if err := w.Press.Blobs.List(ctx, func(blob.Info) error { left++; return nil }); err != nil || left > 0 {
+			t.Errorf("C5: %d files of the interrupted export are left, %v", left, err)
+		}
+		w.Press = &plain
+		_, _ = w.Press.Export(ctx, w.By, p.ID, 1, "coco") // tells the interruption once, and begins anew
+		if e := w.Export(t, p.ID, 1, "coco"); e.State != cullet.ExportReady {
+			t.Errorf("R1: the export asked for again is %s", e.State)
+		}
+		w.Check(t)
+	})
+}
+
+// both writes to its own driver and reads images from another store.
+type both struct {
+	*interrupting
+	images *blob.Store
+}
+
+func (b *both) Open(ctx context.Context, name string) (io.ReadSeekCloser, int64, error) {
+	return b.images.Open(ctx, name)
 }

@@ -96,6 +96,14 @@ func (b *Bin) restore(ctx context.Context, by cullet.Actor, typ cullet.Trashable
 		if err != nil {
 			return err
 		}
+		// Looked for again once its root is locked: of two who restore it, the second
+		// finds that it is there no more (R6).
+		if err := lock(ctx, tx, t); err != nil {
+			return err
+		}
+		if t, err = find(tx); err != nil {
+			return err
+		}
 		if t.State == cullet.Purging {
 			return &cullet.BeingPurged{Type: t.Type, Name: t.Handle()}
 		}
@@ -120,8 +128,26 @@ func (b *Bin) restore(ctx context.Context, by cullet.Actor, typ cullet.Trashable
 	return r, err
 }
 
-// show makes the root active again. Each way locks the root, or its parents
-// first, before it looks whether that may be.
+// lock takes the item's root for itself, its parents first.
+func lock(ctx context.Context, tx *store.Tx, t cullet.TrashItem) error {
+	if t.Type == cullet.TrashVersion && t.State == cullet.Trashed {
+		if err := needProject(ctx, tx, t); err != nil {
+			return err
+		}
+	}
+	if t.Contents.Folder != "" { // before the project, like every move into it
+		if _, err := tx.ShareFolder(ctx, t.Workspace, t.Contents.Folder); err != nil && !errors.Is(err, store.ErrNoRow) {
+			return err
+		}
+	}
+	err := tx.LockTarget(ctx, t)
+	if errors.Is(err, store.ErrNoRow) {
+		return nil // its purge is further than that; the second look tells
+	}
+	return err
+}
+
+// show makes the root active again, or says why that may not be.
 func show(ctx context.Context, tx *store.Tx, r *Restored, newSlug string) error {
 	switch t := r.Item; t.Type {
 	case cullet.TrashProject:
@@ -129,9 +155,6 @@ func show(ctx context.Context, tx *store.Tx, r *Restored, newSlug string) error 
 	case cullet.TrashWorkflow:
 		return showWorkflow(ctx, tx, r, newSlug)
 	case cullet.TrashVersion:
-		if err := needProject(ctx, tx, t); err != nil {
-			return err
-		}
 		return contradicts(tx.ShowVersion(ctx, t), t)
 	default:
 		return cullet.E(cullet.NotImplemented, "a %s cannot be restored on this server yet", t.Type)
@@ -149,10 +172,7 @@ func needProject(ctx context.Context, tx *store.Tx, t cullet.TrashItem) error {
 
 func showProject(ctx context.Context, tx *store.Tx, r *Restored, newSlug string) error {
 	t := r.Item
-	if err := tx.LockTarget(ctx, t); err != nil {
-		return contradicts(err, t)
-	}
-	if err := r.choose(newSlug, cullet.CheckProjectSlug); err != nil {
+	if err := r.choose(newSlug, cullet.CheckNewProjectSlug); err != nil {
 		return err
 	}
 	if other, err := tx.GetProjectBySlug(ctx, t.Workspace, r.Slug); err == nil {
@@ -173,9 +193,6 @@ func showProject(ctx context.Context, tx *store.Tx, r *Restored, newSlug string)
 
 func showWorkflow(ctx context.Context, tx *store.Tx, r *Restored, newSlug string) error {
 	t := r.Item
-	if err := tx.LockTarget(ctx, t); err != nil {
-		return contradicts(err, t)
-	}
 	if err := r.choose(newSlug, cullet.CheckWorkflowSlug); err != nil {
 		return err
 	}

@@ -189,7 +189,7 @@ func (in *Intake) keep(ctx context.Context, tx *store.Tx, by cullet.Actor, proje
 		return Taken{}, err
 	}
 	if twin, err := tx.GetImageByDigest(ctx, p.ID, stored.Digest); err == nil {
-		return Taken{twin.ID, true}, addMarks(ctx, tx, twin, n)
+		return Taken{twin.ID, true}, addMarks(ctx, tx, p, twin, n)
 	} else if !errors.Is(err, store.ErrNoRow) {
 		return Taken{}, err
 	}
@@ -236,7 +236,19 @@ func row(tx *store.Tx, s blob.Stored) cullet.Blob {
 
 // addMarks adds tags and metadata to an image that was there already; its split
 // and batch stay.
-func addMarks(ctx context.Context, tx *store.Tx, i cullet.Image, n NewImage) error {
+func addMarks(ctx context.Context, tx *store.Tx, p cullet.Project, i cullet.Image, n NewImage) error {
+	if len(n.Tags) == 0 && n.Metadata == "{}" {
+		return nil
+	}
+	// The row of counters puts changes in order: what is read behind it, nobody else
+	// adds to at this moment.
+	if _, err := tx.CountProject(ctx, p.ID, cullet.ProjectCounts{}); err != nil {
+		return err
+	}
+	i, err := tx.GetImage(ctx, p.ID, i.ID)
+	if err != nil {
+		return err
+	}
 	tags := slices.Clone(i.Tags)
 	for _, t := range n.Tags {
 		if !slices.Contains(tags, t) {
@@ -256,6 +268,12 @@ func addMarks(ctx context.Context, tx *store.Tx, i cullet.Image, n NewImage) err
 	text, err := json.Marshal(meta)
 	if err != nil {
 		return err
+	}
+	if len(tags) > maxTags {
+		return cullet.E(cullet.Invalid, "with those that the image has already there are %d tags; %d is the most", len(tags), maxTags)
+	}
+	if len(text) > maxMetadata {
+		return cullet.E(cullet.Invalid, "with that which the image has already there are %d bytes of metadata; %d is the most", len(text), maxMetadata)
 	}
 	return tx.MarkImage(ctx, i.ID, tags, string(text))
 }

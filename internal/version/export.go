@@ -52,7 +52,10 @@ func (p *Press) Export(ctx context.Context, by cullet.Actor, project string, num
 		case err != nil:
 			return err
 		case found.State == cullet.ExportFailed:
-			if err := tx.RestartExport(ctx, found.ID); err != nil {
+			if err := tx.RestartExport(ctx, found.ID); errors.Is(err, store.ErrNoRow) {
+				e, err = tx.GetExport(ctx, v.ID, f.Key()) // another did it at this moment
+				return err
+			} else if err != nil {
 				return err
 			}
 			e, e.State, failed = found, cullet.ExportRunning, found.Problem
@@ -147,16 +150,16 @@ func (p *Press) Write(ctx context.Context, id string) (again bool, err error) {
 	if err != nil && ctx.Err() != nil {
 		return false, err // the server stops: another run begins anew
 	}
-	return false, p.DB.Update(ctx, func(tx *store.Tx) error {
-		if _, err := tx.ShareVersion(ctx, v.Project, v.ID); errors.Is(err, store.ErrNoRow) {
-			return nil
-		} else if err != nil {
+	// Nothing of it happens where the export is this run's no more: a row of bytes
+	// that nothing refers to would never be collected.
+	return false, ignoreNoRow(p.DB.Update(ctx, func(tx *store.Tx) error {
+		if _, err := tx.ShareVersion(ctx, v.Project, v.ID); err != nil {
 			return err
 		}
 		if err != nil {
 			p.Log.Error("an export failed", "export", id, "err", err)
 			e.State, e.Problem = cullet.ExportFailed, cullet.MessageOf(err)
-			return ignoreNoRow(tx.EndExport(ctx, e, run))
+			return tx.EndExport(ctx, e, run)
 		}
 		b, err := tx.AddBlob(ctx, cullet.Blob{ID: cullet.NewID(cullet.BlobID), Digest: stored.Digest, Bytes: stored.Bytes, Path: stored.Path, CreatedAt: tx.Now})
 		if err != nil {
@@ -164,11 +167,11 @@ func (p *Press) Write(ctx context.Context, id string) (again bool, err error) {
 		}
 		e.State, e.Blob, e.Bytes = cullet.ExportReady, b.ID, stored.Bytes
 		if err := tx.EndExport(ctx, e, run); err != nil {
-			return ignoreNoRow(err)
+			return err
 		}
 		_, err = tx.CountProject(ctx, v.Project, cullet.ProjectCounts{Bytes: stored.Bytes})
 		return err
-	})
+	}))
 }
 
 func ignoreNoRow(err error) error {

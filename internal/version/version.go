@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"time"
 
@@ -36,6 +37,9 @@ const slice = 50 * time.Second
 
 // silence is how long a job may give no sign before another run takes over.
 const silence = 15 * time.Second
+
+// mostRuns is how many runs of an export may be lost.
+const mostRuns = 5
 
 // Find returns the active version that a client names, with its project, or a
 // NotFound that names it (D3).
@@ -308,23 +312,19 @@ func (p *Press) Gaps(ctx context.Context, by cullet.Actor, project string) (gaps
 }
 
 // Revive has work done whose worker gave no sign for a while: the engine itself
-// would wait minutes after a kill.
+// would wait for hours after a kill. What only waits for a free worker has its job
+// already and gets no second one. An export whose runs were lost again and again
+// has failed.
 func (p *Press) Revive(ctx context.Context) error {
 	return p.DB.Update(ctx, func(tx *store.Tx) error {
-		versions, exports, err := tx.TakeSilent(ctx, tx.Now.Add(-silence))
-		if err != nil {
+		since := tx.Now.Add(-silence)
+		if err := tx.FailSilent(ctx, since, mostRuns, fmt.Sprintf("it was begun %d times and never came to its end", mostRuns)); err != nil {
 			return err
 		}
-		for _, id := range versions {
-			if err := p.Jobs.Enqueue(ctx, tx, job.Generate, id); err != nil {
-				return err
-			}
+		versions, exports, err := tx.TakeSilent(ctx, since)
+		if err != nil || len(versions)+len(exports) == 0 {
+			return err
 		}
-		for _, id := range exports {
-			if err := p.Jobs.Enqueue(ctx, tx, job.Export, id); err != nil {
-				return err
-			}
-		}
-		return nil
+		return errors.Join(p.Jobs.EnqueueOnce(ctx, tx, job.Generate, versions), p.Jobs.EnqueueOnce(ctx, tx, job.Export, exports))
 	})
 }

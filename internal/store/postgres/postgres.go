@@ -45,6 +45,14 @@ func (dialect) Name() string      { return "postgres" }
 func (dialect) ForShare() string  { return " FOR SHARE" }
 func (dialect) ForUpdate() string { return " FOR UPDATE" }
 
+// PostgreSQL lets who shares a row pass who waits to take it, for ever where there
+// are enough of them; its advisory locks are handed out in order.
+func (dialect) QueueShare() string {
+	return `SELECT pg_advisory_xact_lock_shared(hashtextextended($1, 0))`
+}
+
+func (dialect) QueueUpdate() string { return `SELECT pg_advisory_xact_lock(hashtextextended($1, 0))` }
+
 func (dialect) Classify(err error) store.Fault {
 	var e *pgconn.PgError
 	if !errors.As(err, &e) {
@@ -57,6 +65,8 @@ func (dialect) Classify(err error) store.Fault {
 		return store.FaultForeignKey
 	case "40001", "40P01", "55P03": // serialization_failure, deadlock_detected, lock_not_available
 		return store.FaultRetry
+	case "22021", "22P05": // character_not_in_repertoire, untranslatable_character
+		return store.FaultText
 	case "53100": // disk_full
 		return store.FaultFull
 	}

@@ -52,6 +52,9 @@ func (dialect) Name() string      { return "sqlite" }
 func (dialect) ForShare() string  { return "" } // there is one writer, and it holds everything
 func (dialect) ForUpdate() string { return "" }
 
+func (dialect) QueueShare() string  { return "" }
+func (dialect) QueueUpdate() string { return "" }
+
 func (dialect) Classify(err error) store.Fault {
 	var e *moderncsqlite.Error
 	if !errors.As(err, &e) {
