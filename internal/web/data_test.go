@@ -284,7 +284,7 @@ func TestVersions(t *testing.T) {
 		t.Fatal(err)
 	}
 	page = b.get(h.base+"/cars/versions").want(http.StatusOK, "version-resume").lacks("generation-progress", "job-tray")
-	page = page.send("version-resume").want(http.StatusOK, "generation-progress", "toast").lacks("version-resume")
+	page.send("version-resume").want(http.StatusOK, "generation-progress", "toast").lacks("version-resume")
 	if _, err := h.Press.Freeze(context.Background(), v.ID); err != nil {
 		t.Fatal(err)
 	}

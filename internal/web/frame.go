@@ -121,6 +121,14 @@ func (a *app) inside(v *visit, section string, titles ...string) (*frame, error)
 	return f, err
 }
 
+// filtered keeps the browser's address at what a list shows after its filter was
+// changed, so that it can be linked, loaded again and left with Back.
+func filtered(w http.ResponseWriter, v *visit, address string) {
+	if v.hx && v.Header.Get("HX-Trigger") == "filters" {
+		w.Header().Set("HX-Push-Url", address)
+	}
+}
+
 // render writes a page. A template that fails leaves nothing half written.
 func (a *app) render(w http.ResponseWriter, v *visit, status int, name string, page any) error {
 	entry := "page"

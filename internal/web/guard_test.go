@@ -404,6 +404,19 @@ func TestFragments(t *testing.T) {
 	b.get(h.base).want(http.StatusOK, "toast") // fragments before left it
 	b.get(h.base).lacks("toast")
 	b.fragment("GET", h.base+"/none/delete", "dialog", nil).want(http.StatusNotFound, "error-page").lacks("skip-link")
+	// A changed filter is in the address, without what is usual; a look again is not.
+	for path, want := range map[string]string{h.base + "?q=a&type=&folder=&sort=updated": h.base + "?q=a", h.base + "/settings/trash?type=version&q=&due=&by=&from=&to=&sort=deleted": h.base + "/settings/trash?type=version"} {
+		r := b.request("GET", path, nil)
+		r.Header.Set("HX-Request", "true")
+		r.Header.Set("HX-Target", "list")
+		if got := b.do(r).header.Get("HX-Push-Url"); got != "" {
+			t.Errorf("a look again pushes %q", got)
+		}
+		r.Header.Set("HX-Trigger", "filters")
+		if got := b.do(r).header.Get("HX-Push-Url"); got != want {
+			t.Errorf("the filter's address is %q, want %q", got, want)
+		}
+	}
 	stranger := h.browser()
 	if p = stranger.fragment("GET", h.base+"/cars/delete", "dialog", nil); !strings.HasPrefix(p.header.Get("HX-Redirect"), "/app/sign-in") {
 		t.Errorf("a fragment for a stranger leads to %q", p.header.Get("HX-Redirect"))

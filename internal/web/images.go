@@ -134,6 +134,7 @@ func (a *app) images(w http.ResponseWriter, v *visit) error {
 		return err
 	}
 	page.fill(batches)
+	filtered(w, v, q.url(h.Root+"/images"))
 	return a.render(w, v, http.StatusOK, "images", page)
 }
 

@@ -97,6 +97,7 @@ func (a *app) projects(w http.ResponseWriter, v *visit) error {
 		return err
 	}
 	page.fill(folders)
+	filtered(w, v, q.url(f.Base(), ""))
 	return a.render(w, v, http.StatusOK, "projects", page)
 }
 

@@ -48,14 +48,12 @@ type restoreStep struct {
 
 // restoreDialog shows the plan for the items in the address.
 func (a *app) restoreDialog(w http.ResponseWriter, v *visit) error {
+	if err := a.mayRestore(v); err != nil {
+		return err
+	}
 	items, err := a.chosen(v)
 	if err != nil {
 		return err
-	}
-	if len(items) == 1 {
-		if err := a.mayRestore(v); err != nil {
-			return err
-		}
 	}
 	return a.plan(w, v, http.StatusOK, items, nil)
 }

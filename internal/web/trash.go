@@ -220,6 +220,7 @@ func (a *app) trash(w http.ResponseWriter, v *visit) error {
 		a.Log.Error("the Trash could not be listed", "request", v.id, "err", err)
 		page.Failed, page.Sections, status = true, nil, statusOf(err)
 	}
+	filtered(w, v, q.url(f.Base()+"/settings/trash"))
 	return a.render(w, v, status, "trash", page)
 }
 

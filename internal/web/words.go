@@ -1,7 +1,6 @@
 package web
 
 import (
-	"encoding/json"
 	"fmt"
 	"html/template"
 	"math"
@@ -191,17 +190,4 @@ func typeWords(t cullet.ProjectType) string {
 		return ""
 	}
 	return strings.ToUpper(s[:1]) + s[1:]
-}
-
-// pretty indents JSON, and leaves alone what is none.
-func pretty(text string) string {
-	var v any
-	if json.Unmarshal([]byte(text), &v) != nil {
-		return text
-	}
-	b, err := json.MarshalIndent(v, "", "  ")
-	if err != nil {
-		return text
-	}
-	return string(b)
 }

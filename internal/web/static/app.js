@@ -165,9 +165,12 @@
   };
 
   let told = -1;
+  document.addEventListener('htmx:afterSettle', (e) => { // only now does what is in it answer
+    if (e.target.id === 'dialog') show(e.target, e.detail.requestConfig && e.detail.requestConfig.elt);
+  });
   document.addEventListener('htmx:afterSwap', (e) => {
     const el = e.target;
-    if (el.id === 'dialog') { show(el, e.detail.requestConfig && e.detail.requestConfig.elt); return; }
+    if (el.id === 'dialog') return;
     dress(el);
     const found = el.querySelector('[data-announce]');
     if (found) announce(found.textContent.trim());
