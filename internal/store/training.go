@@ -42,6 +42,11 @@ func (tx *Tx) ListInFlight(ctx context.Context, project string) ([]cullet.Traini
 	return queryAll(ctx, tx, scanTraining, `SELECT `+trainingColumns+` FROM active_trainings t WHERE t.project_id = $1 AND t.state IN `+inFlight+` ORDER BY t.created_at`, project)
 }
 
+// LatestTrainings returns active trainings of a project, newest first.
+func (tx *Tx) LatestTrainings(ctx context.Context, project string, limit int) ([]cullet.Training, error) {
+	return queryAll(ctx, tx, scanTraining, `SELECT `+trainingColumns+` FROM active_trainings t WHERE t.project_id = $1 ORDER BY t.created_at DESC, t.id DESC LIMIT $2`, project, limit)
+}
+
 var inFlight = inList(cullet.InFlight())
 
 // inList spells states, which are ours and safe, as an SQL list.

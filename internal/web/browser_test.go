@@ -63,17 +63,33 @@ func (h *house) round(later time.Duration) {
 	}
 }
 
-// audit returns the acts in the workspace's audit, oldest first.
-func (h *house) audit() (all []cullet.AuditEntry) {
+// audit returns the workspace's audit, oldest first.
+func (h *house) audit() []cullet.AuditEntry { return h.auditAfter(0) }
+
+// auditAfter returns what came into the audit after an entry's number.
+func (h *house) auditAfter(seq int64) (all []cullet.AuditEntry) {
 	h.t.Helper()
 	err := h.DB.View(h.t.Context(), func(tx *store.Tx) (err error) {
-		all, err = tx.ListAudit(h.t.Context(), h.Workspace.ID, 0, 10_000)
+		all, err = tx.ListAudit(h.t.Context(), h.Workspace.ID, seq, 10_000)
 		return err
 	})
 	if err != nil {
 		h.t.Fatal(err)
 	}
 	return all
+}
+
+// audited is the number of the audit's last entry.
+func (h *house) audited() (seq int64) {
+	h.t.Helper()
+	err := h.DB.View(h.t.Context(), func(tx *store.Tx) (err error) {
+		seq, _, err = tx.AuditHead(h.t.Context(), h.Workspace.ID)
+		return err
+	})
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return seq
 }
 
 // acts counts the audit's entries of an act.

@@ -225,9 +225,9 @@ func TestPurgeByKey(t *testing.T) {
 						r = who.request(method, path, form)
 					}
 					way(r, h.Secret)
-					before := len(h.audit())
+					before := h.audited()
 					who.do(r).want(http.StatusForbidden, "error-page")
-					if after := h.audit()[before:]; len(after) != 1 || after[0].Act != cullet.ActPurgeRefused || after[0].ActorName != "key default" || after[0].Means != cullet.ByKey {
+					if after := h.auditAfter(before); len(after) != 1 || after[0].Act != cullet.ActPurgeRefused || after[0].ActorName != "key default" || after[0].Means != cullet.ByKey {
 						t.Errorf("%s %s with a key by %s leaves %+v in the audit", method, path, name, after)
 					}
 				}

@@ -30,18 +30,41 @@ type versionRow struct {
 	InTrash   string // address of the Trash, of a gap that lies there
 }
 
-// trainingRow is a training in flight.
+// fewTrainings is how many of a version's trainings its row shows, beside those in
+// flight.
+const fewTrainings = 3
+
+// trainingRow is a training of a version.
 type trainingRow struct {
 	cullet.Training
 	Spent int64 // micro-credits up to now
 }
 
-// since is when the training came to where it is, as far as it is known.
+// Ended says whether nothing can happen to it any more.
+func (t trainingRow) Ended() bool { return t.State.Ended() }
+
+// Since is when the training came to where it is, as far as it is known.
 func (t trainingRow) Since() string {
-	if t.StartedAt.IsZero() {
+	switch {
+	case t.Ended():
+		return stamp(t.EndedAt)
+	case t.StartedAt.IsZero():
 		return "waiting since " + stamp(t.CreatedAt)
 	}
 	return "since " + stamp(t.StartedAt)
+}
+
+// Icon is the one of its state.
+func (t trainingRow) Icon() string {
+	switch t.State {
+	case cullet.TrainFinished, cullet.TrainStopped:
+		return "check"
+	case cullet.TrainCancelled:
+		return "stop"
+	case cullet.TrainFailed:
+		return "alert"
+	}
+	return "training"
 }
 
 func (a *app) versions(w http.ResponseWriter, v *visit) error {
@@ -58,18 +81,19 @@ func (a *app) versions(w http.ResponseWriter, v *visit) error {
 	if err != nil {
 		return err
 	}
-	flight, err := a.inFlight(v, h.Project.ID, 0)
+	trainings, err := a.trainings(v, h.Project.ID)
 	if err != nil {
 		return err
 	}
 	for _, l := range all {
 		row := versionRow{Listed: l, Progress: l.Progress()}
-		for _, t := range flight {
-			if t.Version == l.ID {
+		f.Live = f.Live || l.State == cullet.Generating
+		for _, t := range trainings[l.ID] {
+			f.Live = f.Live || !t.Ended()
+			if !t.Ended() || len(row.Trainings) < fewTrainings {
 				row.Trainings = append(row.Trainings, t)
 			}
 		}
-		f.Live = f.Live || l.State == cullet.Generating || len(row.Trainings) > 0
 		page.Rows = append(page.Rows, row)
 	}
 	page.addGaps(gaps)
@@ -101,6 +125,20 @@ func gapWords(from, to int64, one, many string) string {
 		return fmt.Sprintf("%d %s", from, one)
 	}
 	return fmt.Sprintf("%d to %d %s", from, to, many)
+}
+
+// trainings returns the trainings of a project, newest first, by version.
+func (a *app) trainings(v *visit, project string) (map[string][]trainingRow, error) {
+	all, err := a.Queue.Latest(v.Context(), v.by, project)
+	if err != nil {
+		return nil, err
+	}
+	spent, err := a.Queue.Spent(v.Context(), v.by, all)
+	rows := map[string][]trainingRow{}
+	for _, t := range all {
+		rows[t.Version] = append(rows[t.Version], trainingRow{t, spent[t.ID]})
+	}
+	return rows, err
 }
 
 // inFlight returns the trainings of a project that have not ended, or of one of
