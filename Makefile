@@ -13,7 +13,7 @@ help: ## what there is to do
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: check
-check: setup fmt vet lint build test-race conformance ## everything CI runs; installs what is missing (45 minutes at most)
+check: setup fmt vet lint build test-race histories conformance ## everything CI runs; installs what is missing (45 minutes at most)
 
 .PHONY: test
 test: ## the quick one: plain go test, nothing installed
@@ -56,6 +56,10 @@ lint: ## staticcheck and golangci-lint
 .PHONY: test-race
 test-race: ## Go tests with the race detector, on both databases and in the browser
 	$(env) && CGO_ENABLED=1 go test -race -timeout 20m ./...
+
+.PHONY: histories
+histories: ## a hundred random histories of delete, restore, upload, cleanup on each database
+	$(env) && go test -timeout 20m -run Histories ./internal/purge -rapid.checks=100
 
 # The official SDK and CLI against the real binary, on each database. Its last line is pytest's summary.
 .PHONY: conformance
