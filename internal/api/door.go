@@ -198,30 +198,3 @@ func brief(s string) string {
 	}
 	return s
 }
-
-// RedactQuery is a query as an access log may keep it: without what lets anybody
-// in, and without long values.
-func RedactQuery(raw string) string {
-	var parts []string
-	for pair := range strings.SplitSeq(raw, "&") {
-		k, v, found := strings.Cut(pair, "=")
-		if !found {
-			if len(k) > 100 {
-				k = "…"
-			}
-			parts = append(parts, k)
-			continue
-		}
-		if len(k) > 100 {
-			k = "…"
-		}
-		switch name := strings.ToLower(unescape(k)); {
-		case strings.Contains(name, "key"), strings.Contains(name, "token"), strings.Contains(name, "secret"), strings.Contains(name, "signature"):
-			v = "…"
-		case len(v) > 100:
-			v = strings.ToValidUTF8(v[:100], "") + "…"
-		}
-		parts = append(parts, k+"="+v)
-	}
-	return strings.Join(parts, "&")
-}
