@@ -25,6 +25,14 @@ const (
 	ActKeyUpdated      Act = "key-updated"     //
 	ActKeyRevoked      Act = "key-revoked"     //
 	ActRetention       Act = "retention"       //
+	ActHold            Act = "hold"            // C8
+	ActRelease         Act = "release"         //
+	ActPostpone        Act = "postpone"        //
+	ActProtect         Act = "protect"         // purge protection was switched on (C9)
+	ActUnprotect       Act = "unprotect"       // its lifting was asked for
+	ActKeepProtection  Act = "keep-protection" // its lifting was called off
+	ActClockWait       Act = "clock-wait"      // cleanup began to wait (C6)
+	ActClockLift       Act = "clock-lift"      // a person lifted the wait
 	ActMember          Act = "member"          //
 	ActWorkspace       Act = "workspace"       //
 	ActSignInRefused   Act = "sign-in-refused" //

@@ -26,6 +26,7 @@ const (
 	WorkflowID  = "wf"
 	TrashItemID = "ti"
 	PurgeID     = "pg"
+	WaitID      = "cw"
 	BlobID      = "b"
 	IntervalID  = "ci" // of the credit ledger
 	BatchID     = "bt"

@@ -121,6 +121,11 @@ type TrashItem struct {
 	PurgeOrder    string // id of the order that purges it, "" for cleanup
 	Problem       string // why its purge waits, "" where it does not (C11)
 
+	HeldAt     time.Time // zero: not held itself (C8)
+	HeldBy     string    // who holds it, by name
+	HoldReason string    //
+	HeldBelow  string    // what holds it although it is not held itself: "version 3", "" where nothing does
+
 	DoneRows  int64 // removed by the purge so far
 	DoneBytes int64 // freed by the purge so far
 }
@@ -169,6 +174,18 @@ type CancelledTraining struct {
 	MicroCredits int64
 }
 
+// Held says whether nobody may purge the item: it is held, or something that lies in
+// Trash below it is (C8).
+func (t TrashItem) Held() bool { return !t.HeldAt.IsZero() || t.HeldBelow != "" }
+
+// HeldWords says by what an item is held.
+func (t TrashItem) HeldWords() string {
+	if !t.HeldAt.IsZero() {
+		return fmt.Sprintf("it is held by %s: %s", t.HeldBy, t.HoldReason)
+	}
+	return fmt.Sprintf("it is held because %s below it is", t.HeldBelow)
+}
+
 // Urgency is how near an item's cleanup is.
 type Urgency string
 
@@ -178,6 +195,7 @@ const (
 	Soon    Urgency = "soon"    // at most 7 days
 	LastDay Urgency = "last"    // at most 24 hours
 	Due     Urgency = "due"     // the date has passed
+	Held    Urgency = "held"    // it is held
 	Leaving Urgency = "purging" // it is being deleted
 )
 
@@ -187,6 +205,8 @@ func (t TrashItem) Urgency(now time.Time) Urgency {
 	switch {
 	case t.State == Purging:
 		return Leaving
+	case t.Held():
+		return Held
 	case left <= 0:
 		return Due
 	case left <= 24*time.Hour:

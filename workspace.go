@@ -15,6 +15,12 @@ type Workspace struct {
 	Name      string
 	Retention time.Duration // of its Trash; 0: the operator's default
 	CreatedAt time.Time
+
+	ProtectedAt    time.Time     // since when purge protection is on; zero: it is off (C9)
+	UnprotectAt    time.Time     // when its lifting takes effect; zero: nobody asked for it
+	UnprotectBy    string        // who asked, by name
+	ProtectionWait time.Duration // how long lifting takes; 0: DefaultProtectionWait
+	LiftedWait     string        // id of the clock wait that its people lifted (C6)
 }
 
 // Person can sign in.

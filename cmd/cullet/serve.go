@@ -88,6 +88,7 @@ func newServer(ctx context.Context, s settings, g *ground, trainers []training.T
 	v.worker = (&training.Worker{DB: g.db, Trainers: trainers, Blobs: g.blobs, Press: v.press, Dir: filepath.Join(s.Data, "trainings"),
 		Capacity: s.TrainingCapacity, Log: g.log}).Ready()
 	v.engine = purge.NewEngine(g.db, g.blobs, s.CleanupInterval, g.log)
+	v.engine.Grace, v.engine.ServerTime = s.CleanupGrace, g.db.ServerTime
 	if alone {
 		if err := v.engine.Inherit(ctx); err != nil {
 			return nil, err

@@ -25,7 +25,7 @@ type settings struct {
 	Blobs            string        `help:"Folder of the bytes (default: blobs in the data folder)." placeholder:"DIR" env:"CULLET_BLOBS"`
 	TrashRetention   time.Duration `help:"How long what is deleted from now on stays restorable." default:"720h" env:"CULLET_TRASH_RETENTION"`
 	CleanupInterval  time.Duration `help:"Time between two looks for what is due." default:"1m" env:"CULLET_CLEANUP_INTERVAL"`
-	CleanupGrace     time.Duration `help:"How long cleanup will wait after a jump of the clock (the guard itself comes with a later release)." default:"24h" env:"CULLET_CLEANUP_GRACE"`
+	CleanupGrace     time.Duration `help:"How long cleanup waits, after the clock jumped or the server was off for long, before it purges what became due meanwhile." default:"24h" env:"CULLET_CLEANUP_GRACE"`
 	UploadMaxBytes   int64         `help:"Largest image that is taken, in bytes." default:"67108864" env:"CULLET_UPLOAD_MAX_BYTES"`
 	PublicURL        string        `name:"public-url" help:"Address that links are made from (default: that of the request)." placeholder:"URL" env:"CULLET_PUBLIC_URL"`
 	AllowPrivateURLs bool          `name:"allow-private-urls" help:"Let images be fetched from private networks (fetching itself comes with a later release)." env:"CULLET_ALLOW_PRIVATE_URLS"`
@@ -38,6 +38,8 @@ func (s settings) check() error {
 	switch {
 	case s.TrashRetention <= 0 || s.CleanupInterval <= 0:
 		return errors.New("--trash-retention and --cleanup-interval must be longer than nothing")
+	case s.CleanupGrace < 0:
+		return errors.New("--cleanup-grace cannot be less than nothing")
 	case s.UploadMaxBytes <= 0:
 		return errors.New("--upload-max-bytes must be more than 0")
 	case strings.Contains(s.Blobs, "://"):

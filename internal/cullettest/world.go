@@ -223,5 +223,22 @@ func (w *World) Fill(t T, project string, images int) {
 	}
 }
 
+// Pass lets time go by, as if cleanup had looked at the clock all the while.
+func (w *World) Pass(t T, d time.Duration) {
+	t.Helper()
+	w.Clock.Advance(d)
+	err := w.DB.Update(context.Background(), func(tx *store.Tx) error {
+		watch, err := tx.ClockWatch(context.Background())
+		if err != nil {
+			return err
+		}
+		watch.SeenAt = tx.Now
+		return tx.SetClockWatch(context.Background(), watch)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 // Day is a day.
 const Day = 24 * time.Hour

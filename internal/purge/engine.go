@@ -19,11 +19,16 @@ type Engine struct {
 	Blobs    *blob.Store
 	Log      *slog.Logger
 	Interval time.Duration // between two looks for what is due (C2)
+	Grace    time.Duration // how long cleanup waits when the clock cannot be trusted (C6)
+
+	// ServerTime is the database's own clock, zero where it has none; nil: it has none.
+	ServerTime func(ctx context.Context) (time.Time, error)
 
 	worker string
 	wake   chan struct{}
 	size   batchSize
 	due    time.Time // next look for what is due
+	looked bool      // whether this engine has looked at the clock before
 }
 
 const (
@@ -36,8 +41,8 @@ const (
 
 // NewEngine makes an engine.
 func NewEngine(db *store.DB, blobs *blob.Store, interval time.Duration, log *slog.Logger) *Engine {
-	return &Engine{DB: db, Blobs: blobs, Log: log, Interval: interval, worker: cullet.NewID("w"), wake: make(chan struct{}, 1),
-		size: batchSize{rows: 500}}
+	return &Engine{DB: db, Blobs: blobs, Log: log, Interval: interval, Grace: DefaultGrace, worker: cullet.NewID("w"),
+		wake: make(chan struct{}, 1), size: batchSize{rows: 500}}
 }
 
 // Wake has the engine look at once.
@@ -100,12 +105,17 @@ func (e *Engine) beginInTime(ctx context.Context) error {
 	return e.BeginDue(ctx)
 }
 
-// BeginDue begins the purge of every item whose date has come (C1, C2).
+// BeginDue begins the purge of every item whose date has come (C1, C2) by a clock
+// that can be trusted (C6).
 func (e *Engine) BeginDue(ctx context.Context) error {
+	watch, err := e.lookAtClock(ctx)
+	if err != nil {
+		return err
+	}
 	for {
 		var due []cullet.TrashItem
 		err := e.DB.View(ctx, func(tx *store.Tx) (err error) {
-			due, err = tx.DueItems(ctx, many)
+			due, err = tx.DueItems(ctx, watch, many)
 			return err
 		})
 		if err != nil {
@@ -113,7 +123,7 @@ func (e *Engine) BeginDue(ctx context.Context) error {
 		}
 		begun := 0
 		for _, t := range due {
-			ok, err := e.begin(ctx, t)
+			ok, err := e.begin(ctx, t, watch)
 			if err != nil && ctx.Err() != nil {
 				return ctx.Err()
 			} else if err != nil { // C11: it stops none of the others
@@ -129,17 +139,21 @@ func (e *Engine) BeginDue(ctx context.Context) error {
 	}
 }
 
-// begin moves one due item to purging. The date is looked at again inside the
-// transaction: it may have been postponed meanwhile.
-func (e *Engine) begin(ctx context.Context, t cullet.TrashItem) (bool, error) {
+// begin moves one due item to purging. Its date is looked at again inside the
+// transaction, against the clock as it was judged: it may have been postponed since.
+func (e *Engine) begin(ctx context.Context, t cullet.TrashItem, watch cullet.ClockWatch) (bool, error) {
 	begun := false
 	err := e.DB.Update(ctx, func(tx *store.Tx) error {
 		begun = false
 		if _, err := cullet.NextTrash(t.State, cullet.EventPurge); err != nil {
 			return err
 		}
-		if err := tx.BeginPurge(ctx, t, "", tx.Now); errors.Is(err, store.ErrNoRow) {
-			return nil // restored, postponed, or begun by another
+		w, err := tx.GetWorkspaceByID(ctx, t.Workspace)
+		if err != nil {
+			return err
+		}
+		if err := tx.BeginDue(ctx, t, watch.DueBy(w.LiftedWait)); errors.Is(err, store.ErrNoRow) {
+			return nil // restored, postponed, held, or begun by another
 		} else if err != nil {
 			return err
 		}
@@ -199,9 +213,6 @@ func (e *Engine) share(ctx context.Context) (worked bool, err error) {
 	}
 	return worked, nil
 }
-
-// never is the date by which an order goes: none.
-var never time.Time
 
 // errOther says that another worker has the item, or ended it.
 var errOther = errors.New("another worker has the item")

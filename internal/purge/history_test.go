@@ -115,7 +115,7 @@ func (h *history) empty() {
 		_, err := h.Bin.DeleteWorkflow(ctx, h.By, w.Slug)
 		h.must(err)
 	}
-	h.Clock.Advance(400 * cullettest.Day)
+	h.Pass(h.t, 400*cullettest.Day)
 	h.must(h.engine.BeginDue(ctx))
 	h.must(h.engine.Round(ctx))
 	if r := h.Check(h.t); r.Files != 0 {
@@ -318,7 +318,7 @@ func (h *history) workflowSlug(slug string) bool {
 // timePasses moves the clock, now and then back (C6).
 func (h *history) timePasses(t *rapid.T) {
 	hours := rapid.SampledFrom([]int{-30, 1, 300, 719, 720, 900}).Draw(t, "hours") // around the 30 days
-	h.Clock.Advance(time.Duration(hours) * time.Hour)
+	h.Pass(h.t, time.Duration(hours)*time.Hour)
 }
 
 // cleanup purges what is due in the model, and nothing else (C1, C2, C8).

@@ -103,9 +103,7 @@ func (e *Engine) beginOrdered(ctx context.Context, o store.Order, i store.OrderI
 		case t.Revision != i.Revision || t.State != cullet.Trashed:
 			reason = "it changed after it was confirmed"
 		default:
-			if err := tx.BeginPurge(ctx, t, o.ID, never); errors.Is(err, store.ErrNoRow) {
-				reason = "it changed at this moment"
-			} else if err != nil {
+			if reason, err = beginAllowed(ctx, tx, t, o.ID); err != nil {
 				return err
 			}
 		}
@@ -126,6 +124,17 @@ func (e *Engine) beginOrdered(ctx context.Context, o store.Order, i store.OrderI
 		return audit(ctx, tx, orderer(o), cullet.ActPurgeBegan, t, along)
 	})
 	return kept, ignoreNoRow(err)
+}
+
+// beginAllowed begins the purge of an ordered item, or says why not.
+func beginAllowed(ctx context.Context, tx *store.Tx, t cullet.TrashItem, order string) (reason string, err error) {
+	if reason, err = forbidden(ctx, tx, t); err != nil || reason != "" {
+		return reason, err
+	}
+	if err = tx.BeginOrdered(ctx, t, order); errors.Is(err, store.ErrNoRow) {
+		return "it changed at this moment", nil
+	}
+	return "", err
 }
 
 func ignoreNoRow(err error) error {

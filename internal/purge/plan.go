@@ -116,14 +116,20 @@ func (p *Plan) choose(ctx context.Context, tx *store.Tx, by cullet.Actor, c Choi
 	goes := map[string]bool{}
 	left := 0
 	for _, t := range all {
+		reason := "it is being deleted already"
+		if t.State == cullet.Trashed {
+			if reason, err = forbidden(ctx, tx, t); err != nil {
+				return err
+			}
+		}
 		switch {
 		case !c.All && !chosen[t.ID]:
-			if t.State == cullet.Trashed {
+			if reason == "" {
 				left++
 			}
 			continue
-		case t.State != cullet.Trashed:
-			p.Skipped = append(p.Skipped, Skipped{t, t.ID, "it is being deleted already"})
+		case reason != "":
+			p.Skipped = append(p.Skipped, Skipped{t, t.ID, reason})
 		default:
 			p.Items = append(p.Items, t)
 			goes[t.ID] = true

@@ -12,29 +12,45 @@ import (
 // This file sees below what is active: it is where things end. Only package
 // purge calls it; the import test holds every other package off.
 
-// BeginPurge moves a trashed item to purging for good, and with it what lies in
-// Trash by itself below it. With dueBy set only where its date is not later (C1).
-// ErrNoRow: somebody else was first, or it is not due.
-func (tx *Tx) BeginPurge(ctx context.Context, t cullet.TrashItem, order string, dueBy time.Time) error {
-	q := newQuery(`UPDATE trash_items SET state = $2, purge_order = $3, revision = revision + 1 WHERE id = $1 AND state = $4`,
-		t.ID, cullet.Purging, order, cullet.Trashed)
-	if !dueBy.IsZero() {
-		q.and(`effective_at <= ?`, micros(dueBy))
-	}
-	if err := tx.execOne(ctx, q.text(), q.args...); err != nil {
+// BeginDue moves a trashed item to purging for good where its date is not later than
+// the given one (C1), and with it what lies in Trash by itself below it. ErrNoRow:
+// somebody else was first, it is not due, or it is held.
+func (tx *Tx) BeginDue(ctx context.Context, t cullet.TrashItem, by time.Time) error {
+	return tx.beginPurge(ctx, t, "", ` AND t.effective_at <= $5`, micros(by))
+}
+
+// BeginOrdered is BeginDue by a person's order, whatever its date.
+func (tx *Tx) BeginOrdered(ctx context.Context, t cullet.TrashItem, order string) error {
+	return tx.beginPurge(ctx, t, order, "")
+}
+
+func (tx *Tx) beginPurge(ctx context.Context, t cullet.TrashItem, order, when string, args ...any) error {
+	// All of them are locked before they are looked at: who holds or postpones one of
+	// them waits, or is seen.
+	if err := tx.lockTrash(ctx, `id = $1 OR project_id = $2 OR version_id = $2`, t.ID, t.Target); err != nil {
 		return err
 	}
-	var where string
-	switch t.Type {
-	case cullet.TrashProject:
-		where = "project_id = $1"
-	case cullet.TrashVersion:
-		where = "version_id = $1"
-	default:
+	err := tx.execOne(ctx, `UPDATE trash_items AS t SET state = $2, purge_order = $3, revision = revision + 1 WHERE t.id = $1 AND t.state = $4 AND `+notHeld+when,
+		append([]any{t.ID, cullet.Purging, order, cullet.Trashed}, args...)...)
+	if err != nil || t.Type != cullet.TrashProject && t.Type != cullet.TrashVersion {
+		return err
+	}
+	_, err = tx.exec(ctx, `UPDATE trash_items SET state = $2, purged_with = $3, purge_order = $4, revision = revision + 1
+		WHERE (project_id = $1 OR version_id = $1) AND state = $5`, t.Target, cullet.Purging, t.ID, order, cullet.Trashed)
+	return err
+}
+
+// notHeld is the condition that nobody holds t, nor anything that lies in Trash below
+// it: C8, no purge begins without it.
+const notHeld = `t.held_at = 0 AND NOT EXISTS (SELECT 1 FROM trash_items h WHERE ` + holdsBack + `)`
+
+// lockTrash locks the items that the condition chooses, in the order of their ids.
+func (tx *Tx) lockTrash(ctx context.Context, where string, args ...any) error {
+	lock := forUpdate(tx)
+	if lock == "" {
 		return nil
 	}
-	_, err := tx.exec(ctx, `UPDATE trash_items SET state = $2, purged_with = $3, purge_order = $4, revision = revision + 1 WHERE `+where+` AND state = $5`,
-		t.Target, cullet.Purging, t.ID, order, cullet.Trashed)
+	_, err := queryAll(ctx, tx, scanText, `SELECT id FROM trash_items WHERE `+where+` ORDER BY id`+lock, args...)
 	return err
 }
 
@@ -43,10 +59,13 @@ func (tx *Tx) GoingAlong(ctx context.Context, item string) ([]cullet.TrashItem, 
 	return queryAll(ctx, tx, scanTrash, `SELECT `+trashColumns+fromTrash+`WHERE t.purged_with = $1`, item)
 }
 
-// DueItems returns items whose date has come, longest due first.
-func (tx *Tx) DueItems(ctx context.Context, limit int) ([]cullet.TrashItem, error) {
-	return queryAll(ctx, tx, scanTrash, `SELECT `+trashColumns+fromTrash+`WHERE t.state = $1 AND t.effective_at <= $2 AND t.retry_at <= $2
-		ORDER BY t.effective_at, t.id LIMIT $3`, cullet.Trashed, micros(tx.Now), limit)
+// DueItems returns items that cleanup may purge now, longest due first: their date
+// has come by the clock that the watch trusts (C6), and nobody holds them (C8).
+func (tx *Tx) DueItems(ctx context.Context, w cullet.ClockWatch, limit int) ([]cullet.TrashItem, error) {
+	return queryAll(ctx, tx, scanTrash, `SELECT `+trashColumns+fromTrash+`WHERE t.state = $1 AND t.retry_at <= $2
+		AND (t.effective_at <= $3 OR t.effective_at <= $4 AND EXISTS (SELECT 1 FROM workspaces w WHERE w.id = t.workspace_id AND w.lifted_wait = $5))
+		AND `+notHeld+` ORDER BY t.effective_at, t.id LIMIT $6`,
+		cullet.Trashed, micros(tx.Now), micros(w.DueBy("")), micros(w.SeenAt), w.Wait, limit)
 }
 
 // PurgingItems returns items whose purge has begun and that no other worker holds.

@@ -14,7 +14,14 @@ import (
 const trashColumns = `t.id, t.workspace_id, t.type, t.target_id, t.number, t.name, t.slug, t.project_id, t.version_id,
 	COALESCE(p.slug, ''), COALESCE(p.name, ''), COALESCE(v.number, 0), COALESCE(v.trash_item_id, ''), COALESCE(p.trash_item_id, ''),
 	t.deleted_at, t.deleted_by, t.deleted_by_name, t.deleted_means, t.cleanup_at, t.effective_at, t.state, t.revision,
-	t.contents, t.bytes, t.purge_order, t.problem, t.done_rows, t.done_bytes`
+	t.contents, t.bytes, t.purge_order, t.problem, t.done_rows, t.done_bytes, t.held_at, t.held_by, t.hold_reason,
+	COALESCE((SELECT MIN(CASE h.type WHEN 'version' THEN 'version ' || CAST(h.number AS TEXT) ELSE h.type || ' ' || h.target_id END)
+		FROM trash_items h WHERE ` + holdsBack + `), '')`
+
+// holdsBack is the condition that the held item h lies in Trash below t (C8); in two
+// halves, so that each has its index.
+const holdsBack = `h.id IN (SELECT b.id FROM trash_items b WHERE b.held_at > 0 AND b.project_id = t.target_id
+	UNION ALL SELECT b.id FROM trash_items b WHERE b.held_at > 0 AND b.version_id = t.target_id)`
 
 const fromTrash = ` FROM trash_items t LEFT JOIN projects p ON p.id = t.project_id LEFT JOIN versions v ON v.id = t.version_id `
 
@@ -23,7 +30,7 @@ func scanTrash(r row) (t cullet.TrashItem, err error) {
 	err = r.Scan(&t.ID, &t.Workspace, &t.Type, &t.Target, &t.Number, &t.Name, &t.Slug, &t.Project, &t.Version,
 		&t.ProjectSlug, &t.ProjectName, &t.VersionNumber, &versionItem, &projectItem,
 		instant{&t.DeletedAt}, &t.DeletedBy, &t.DeletedByName, &t.DeletedMeans, instant{&t.CleanupAt}, instant{&t.EffectiveAt}, &t.State, &t.Revision,
-		&contents, &t.Contents.Bytes, &t.PurgeOrder, &t.Problem, &t.DoneRows, &t.DoneBytes)
+		&contents, &t.Contents.Bytes, &t.PurgeOrder, &t.Problem, &t.DoneRows, &t.DoneBytes, instant{&t.HeldAt}, &t.HeldBy, &t.HoldReason, &t.HeldBelow)
 	if err != nil {
 		return t, err
 	}
@@ -267,6 +274,7 @@ type TrashFilter struct {
 	After   *cullet.TrashItem // last item of the page before; nil begins
 	Limit   int
 	Purging bool // only what is being deleted
+	Held    bool // only what is held, itself or by what lies below it
 }
 
 func (f TrashFilter) apply(q *query) {
@@ -291,6 +299,9 @@ func (f TrashFilter) apply(q *query) {
 	}
 	if f.Purging {
 		q.and(`t.state = ?`, cullet.Purging)
+	}
+	if f.Held {
+		q.and(`(t.held_at > 0 OR EXISTS (SELECT 1 FROM trash_items h WHERE ` + holdsBack + `))`)
 	}
 }
 

@@ -8,18 +8,19 @@ import (
 	"github.com/cullet-vision/cullet"
 )
 
-const workspaceColumns = `id, slug, name, retention_us, created_at`
+const workspaceColumns = `id, slug, name, retention_us, created_at, protected_at, unprotect_at, unprotect_by, protection_wait_us, lifted_wait`
 
 func scanWorkspace(r row) (w cullet.Workspace, err error) {
-	var retention int64
-	err = r.Scan(&w.ID, &w.Slug, &w.Name, &retention, instant{&w.CreatedAt})
+	var retention, wait int64
+	err = r.Scan(&w.ID, &w.Slug, &w.Name, &retention, instant{&w.CreatedAt}, instant{&w.ProtectedAt}, instant{&w.UnprotectAt}, &w.UnprotectBy, &wait, &w.LiftedWait)
 	w.Retention = time.Duration(retention) * time.Microsecond
+	w.ProtectionWait = time.Duration(wait) * time.Microsecond
 	return w, err
 }
 
 // AddWorkspace keeps a new workspace, with an empty audit chain.
 func (tx *Tx) AddWorkspace(ctx context.Context, w cullet.Workspace) error {
-	_, err := tx.exec(ctx, `INSERT INTO workspaces (`+workspaceColumns+`) VALUES ($1, $2, $3, $4, $5)`,
+	_, err := tx.exec(ctx, `INSERT INTO workspaces (id, slug, name, retention_us, created_at) VALUES ($1, $2, $3, $4, $5)`,
 		w.ID, w.Slug, w.Name, w.Retention.Microseconds(), micros(w.CreatedAt))
 	if err != nil {
 		return err
@@ -54,6 +55,17 @@ func (tx *Tx) ListWorkspaces(ctx context.Context) ([]cullet.Workspace, error) {
 // on; items in Trash keep their dates (C7).
 func (tx *Tx) SetRetention(ctx context.Context, workspace string, d time.Duration) error {
 	return tx.execOne(ctx, `UPDATE workspaces SET retention_us = $2 WHERE id = $1`, workspace, d.Microseconds())
+}
+
+// SetProtection sets since when purge protection is on, and when its lifting takes
+// effect and who asked for it; zero times: off, and not asked for (C9).
+func (tx *Tx) SetProtection(ctx context.Context, workspace string, on, off time.Time, by string) error {
+	return tx.execOne(ctx, `UPDATE workspaces SET protected_at = $2, unprotect_at = $3, unprotect_by = $4 WHERE id = $1`, workspace, micros(on), micros(off), by)
+}
+
+// TakeWorkspace keeps other changes of the workspace's own settings out.
+func (tx *Tx) TakeWorkspace(ctx context.Context, id string) (cullet.Workspace, error) {
+	return queryOne(ctx, tx, scanWorkspace, `SELECT `+workspaceColumns+` FROM workspaces WHERE id = $1`+forUpdate(tx), id)
 }
 
 const personColumns = `id, email, name, password_hash, created_at`
@@ -105,8 +117,8 @@ func (tx *Tx) CountMembers(ctx context.Context, workspace string) (int64, error)
 
 // WorkspacesOf lists the workspaces that the person is a member of.
 func (tx *Tx) WorkspacesOf(ctx context.Context, person string) ([]cullet.Workspace, error) {
-	return queryAll(ctx, tx, scanWorkspace, `SELECT w.id, w.slug, w.name, w.retention_us, w.created_at
-		FROM workspaces w JOIN members m ON m.workspace_id = w.id WHERE m.person_id = $1 ORDER BY w.name, w.id`, person)
+	return queryAll(ctx, tx, scanWorkspace, `SELECT `+workspaceColumns+`
+		FROM workspaces WHERE id IN (SELECT workspace_id FROM members WHERE person_id = $1) ORDER BY name, id`, person)
 }
 
 const keyColumns = `id, workspace_id, name, prefix, hash, full_access, scopes, made_by, is_default, protected, disabled, metadata, created_at, last_used_at`
