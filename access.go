@@ -46,6 +46,7 @@ const (
 	KeyRead          Scope = "api-key:read"
 	KeyCreate        Scope = "api-key:create"
 	KeyUpdate        Scope = "api-key:update"
+	AuditRead        Scope = "audit:read" // our own
 )
 
 // scopeRoles says which role a person needs for what a scope allows.
@@ -55,7 +56,7 @@ var scopeRoles = map[Scope]Role{
 	ProjectCreate: Editor, ProjectUpdate: Editor, ImageCreate: Editor, AnnotationUpdate: Editor,
 	VersionCreate: Editor, VersionUpdate: Editor, TrainingCreate: Editor, TrainingUpdate: Editor,
 	WorkflowCreate: Editor, WorkflowUpdate: Editor, FolderUpdate: Editor,
-	KeyRead: Admin, KeyCreate: Admin, KeyUpdate: Admin,
+	KeyRead: Admin, KeyCreate: Admin, KeyUpdate: Admin, AuditRead: Admin,
 }
 
 // AllScopes lists every scope, sorted.

@@ -25,6 +25,7 @@ const (
 	ActKeyUpdated      Act = "key-updated"     //
 	ActKeyRevoked      Act = "key-revoked"     //
 	ActRetention       Act = "retention"       //
+	ActRescue          Act = "rescue"          // many restores as one operation
 	ActHold            Act = "hold"            // C8
 	ActRelease         Act = "release"         //
 	ActPostpone        Act = "postpone"        //
@@ -62,11 +63,10 @@ type AuditEntry struct {
 	Hash      string
 }
 
-// ChainHash is the hash that an entry must carry: SHA-256, in hexadecimal, over
-// the JSON array of its fields in the order of the struct, times in
-// microseconds since 1970, the detail as a JSON object with sorted keys, and
-// the hash of the entry before as the last element.
-func (e AuditEntry) ChainHash() string {
+// Chained is what the entry's hash is over: the JSON array of its fields in the order of
+// the struct, times in microseconds since 1970, the detail as a JSON object with sorted
+// keys, and the hash of the entry before as the last element.
+func (e AuditEntry) Chained() string {
 	detail := e.Detail
 	if detail == nil {
 		detail = map[string]string{}
@@ -78,6 +78,11 @@ func (e AuditEntry) ChainHash() string {
 	if err != nil {
 		panic(err) // strings and numbers always encode
 	}
-	sum := sha256.Sum256(b)
+	return string(b)
+}
+
+// ChainHash is the hash that an entry must carry: SHA-256, in hexadecimal, over Chained.
+func (e AuditEntry) ChainHash() string {
+	sum := sha256.Sum256([]byte(e.Chained()))
 	return hex.EncodeToString(sum[:])
 }

@@ -27,6 +27,7 @@ const (
 	TrashItemID = "ti"
 	PurgeID     = "pg"
 	WaitID      = "cw"
+	RescueID    = "rs"
 	BlobID      = "b"
 	IntervalID  = "ci" // of the credit ledger
 	BatchID     = "bt"

@@ -11,7 +11,7 @@ const module = "github.com/cullet-vision/cullet"
 
 // story is the order in which the data lives: a stage may import earlier ones,
 // never later ones.
-var story = []string{"access", "dataset", "upload", "version", "training", "workflow", "trash", "purge", "fsck"}
+var story = []string{"access", "dataset", "upload", "version", "training", "workflow", "trash", "account", "trail", "purge", "fsck"}
 
 // bans lists who must not reach whom, and why. A ban holds for every way there,
 // through other packages too.
@@ -23,6 +23,7 @@ var bans = []struct {
 	{"internal/job", "internal/purge", "P2: nothing that a request enqueues can delete permanently"},
 	{"sdk", "internal/purge", "P2: the client cannot delete permanently"},
 	{"internal/trash", "internal/purge", "the Trash is read by every door"},
+	{"internal/account", "internal/purge", "a dry run changes nothing"},
 	{"internal/api", "internal/web", "the doors know nothing of each other"},
 	{"internal/web", "internal/api", "the doors know nothing of each other"},
 	{"internal/store", "internal/trash", "the ground knows nothing of the story"},

@@ -121,6 +121,10 @@ type TrashItem struct {
 	PurgeOrder    string // id of the order that purges it, "" for cleanup
 	Problem       string // why its purge waits, "" where it does not (C11)
 
+	FreeableBytes int64     // of files that deleting it alone would free, as counted last
+	SharedBytes   int64     // of files that something else refers to as well
+	CountedAt     time.Time // when they were counted; zero: not yet
+
 	HeldAt     time.Time // zero: not held itself (C8)
 	HeldBy     string    // who holds it, by name
 	HoldReason string    //

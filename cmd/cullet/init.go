@@ -13,8 +13,8 @@ import (
 	"github.com/cullet-vision/cullet/internal/access"
 )
 
-// account is what a new workspace is made of.
-type account struct {
+// newAccount is what a new workspace is made of.
+type newAccount struct {
 	Name          string `name:"workspace" help:"Name of the workspace." required:"" placeholder:"NAME"`
 	Email         string `help:"Address of its owner, to sign in with." required:"" placeholder:"E"`
 	PasswordStdin bool   `help:"Read the owner's password from the standard input."`
@@ -23,7 +23,7 @@ type account struct {
 
 type initCommand struct {
 	settings
-	account
+	newAccount
 }
 
 // Run makes a new data folder. Where there is one already it changes nothing.
@@ -51,7 +51,7 @@ type workspaceCommand struct {
 
 type workspaceCreate struct {
 	settings
-	account
+	newAccount
 }
 
 // Run makes another workspace. A server may be running beside it.
@@ -69,7 +69,7 @@ func (c *workspaceCreate) Run(ctx context.Context) error {
 }
 
 // password reads the owner's password: the first line of the input.
-func (a account) password(in io.Reader) (string, error) {
+func (a newAccount) password(in io.Reader) (string, error) {
 	if !a.PasswordStdin {
 		return "", errors.New("the owner's password is read from the standard input: add --password-stdin, and put it there")
 	}
@@ -80,7 +80,7 @@ func (a account) password(in io.Reader) (string, error) {
 	return strings.TrimRight(line, "\r\n"), nil
 }
 
-func (a account) open(ctx context.Context, g *ground, password string) error {
+func (a newAccount) open(ctx context.Context, g *ground, password string) error {
 	o, err := g.access.Open(ctx, access.NewWorkspace{Name: a.Name, Email: a.Email, Password: password})
 	if err != nil {
 		return err

@@ -23,6 +23,8 @@ type commands struct {
 	Init      initCommand      `cmd:"" help:"Make a new data folder with a workspace, its owner and an API key."`
 	Serve     serveCommand     `cmd:"" help:"Serve the API and the web app, and do the jobs."`
 	Fsck      fsckCommand      `cmd:"" help:"Prove that nothing dangles, is missing or left over, or was rewritten. Exit status 0 clean, 1 findings, 2 could not look."`
+	Trash     trashCommand     `cmd:"" help:"Dry runs of cleanup, and bringing back what a stray script deleted; over the API, with a key."`
+	Audit     auditCommand     `cmd:"" help:"Write a workspace's audit as JSON lines, which docs/audit.md says how to verify."`
 	Workspace workspaceCommand `cmd:"" help:"Workspaces of a server."`
 }
 

@@ -13,11 +13,13 @@ import (
 	"time"
 
 	"github.com/cullet-vision/cullet"
+	"github.com/cullet-vision/cullet/internal/account"
 	"github.com/cullet-vision/cullet/internal/api"
 	"github.com/cullet-vision/cullet/internal/dataset"
 	"github.com/cullet-vision/cullet/internal/job"
 	"github.com/cullet-vision/cullet/internal/purge"
 	"github.com/cullet-vision/cullet/internal/store"
+	"github.com/cullet-vision/cullet/internal/trail"
 	"github.com/cullet-vision/cullet/internal/training"
 	"github.com/cullet-vision/cullet/internal/trash"
 	"github.com/cullet-vision/cullet/internal/upload"
@@ -67,6 +69,8 @@ type server struct {
 	shelf   *workflow.Shelf
 	bin     *trash.Bin
 	desk    *purge.Desk
+	book    *account.Book
+	trail   *trail.Trail
 }
 
 // jobsAtOnce is how many jobs of the engine run at once in one process.
@@ -98,7 +102,9 @@ func newServer(ctx context.Context, s settings, g *ground, trainers []training.T
 	v.intake = &upload.Intake{DB: g.db, Blobs: g.blobs, MaxBytes: s.UploadMaxBytes}
 	v.queue = &training.Queue{DB: g.db, Trainers: trainers, Changed: v.worker.Wake}
 	v.shelf = &workflow.Shelf{DB: g.db}
-	v.bin = &trash.Bin{DB: g.db, Retention: s.TrashRetention, Cancelled: v.worker.Wake}
+	v.bin = &trash.Bin{DB: g.db, Retention: s.TrashRetention, Cancelled: v.worker.Wake, Jobs: jobs}
+	jobs.Handle(job.Rescue, v.bin.WorkRescue)
+	v.book, v.trail = account.NewBook(g.db, g.log), &trail.Trail{DB: g.db}
 	v.desk = &purge.Desk{DB: g.db, Bin: v.bin, Access: g.access, Ordered: v.engine.Wake}
 	return v, nil
 }
@@ -134,7 +140,7 @@ func (s *server) serve(ctx context.Context, addr string, ready func(url string) 
 	if err := s.jobs.Start(work); err != nil {
 		return fmt.Errorf("starting the jobs: %w", err)
 	}
-	for _, run := range []func(context.Context){s.worker.Run, s.engine.Run, s.housekeeping} {
+	for _, run := range []func(context.Context){s.worker.Run, s.engine.Run, s.book.Run, s.housekeeping} {
 		workers.Go(func() { run(work) })
 	}
 	if err := ready("http://" + listener.Addr().String()); err != nil {
@@ -163,7 +169,7 @@ func (s *server) handler(ctx context.Context) (http.Handler, error) {
 		return nil, err
 	}
 	door := api.New(api.Server{DB: s.db, Access: s.access, Catalog: s.catalog, Intake: s.intake, Press: s.press, Queue: s.queue,
-		Shelf: s.shelf, Bin: s.bin, Blobs: s.blobs, Log: s.log, PublicURL: strings.TrimRight(s.settings.PublicURL, "/"), LinkKey: key})
+		Shelf: s.shelf, Bin: s.bin, Book: s.book, Trail: s.trail, Blobs: s.blobs, Log: s.log, PublicURL: strings.TrimRight(s.settings.PublicURL, "/"), LinkKey: key})
 	pages := web.New(web.Server{DB: s.db, Access: s.access, Catalog: s.catalog, Press: s.press, Queue: s.queue, Shelf: s.shelf,
 		Bin: s.bin, Purge: s.desk, Blobs: s.blobs, Log: s.log, PublicURL: s.settings.PublicURL})
 	split := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -214,7 +220,7 @@ func (s *server) housekeeping(ctx context.Context) {
 	defer tick.Stop()
 	var next time.Time
 	for {
-		if err := s.press.Revive(ctx); err != nil && ctx.Err() == nil {
+		if err := errors.Join(s.press.Revive(ctx), s.bin.ReviveRescues(ctx)); err != nil && ctx.Err() == nil {
 			s.log.Error("work left over could not be looked for", "err", err)
 		}
 		if now := clock.Now(); !now.Before(next) {

@@ -22,9 +22,11 @@ import (
 
 	"github.com/cullet-vision/cullet"
 	"github.com/cullet-vision/cullet/internal/access"
+	"github.com/cullet-vision/cullet/internal/account"
 	"github.com/cullet-vision/cullet/internal/blob"
 	"github.com/cullet-vision/cullet/internal/dataset"
 	"github.com/cullet-vision/cullet/internal/store"
+	"github.com/cullet-vision/cullet/internal/trail"
 	"github.com/cullet-vision/cullet/internal/training"
 	"github.com/cullet-vision/cullet/internal/trash"
 	"github.com/cullet-vision/cullet/internal/upload"
@@ -47,6 +49,8 @@ type Server struct {
 	Queue   *training.Queue
 	Shelf   *workflow.Shelf
 	Bin     *trash.Bin
+	Book    *account.Book
+	Trail   *trail.Trail
 	Blobs   *blob.Store
 	Log     *slog.Logger // nil: nothing is logged
 

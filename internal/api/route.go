@@ -153,6 +153,12 @@ func (s *Server) table() []route {
 		// our own
 		{method: get, pattern: "/-/v1/{ws}/ledger", scopes: can(cullet.WorkspaceRead), handle: s.ledger},
 		{method: post, pattern: "/-/v1/{ws}/projects/{project}/versions/{version}/resume", scopes: can(cullet.VersionCreate), handle: s.resume},
+		{method: get, pattern: "/-/v1/{ws}/trash/preview", scopes: can(cullet.ProjectRead), handle: s.previewCleanup},
+		{method: post, pattern: "/-/v1/{ws}/trash/rescue", handle: s.rescue,
+			scopes: can(cullet.ProjectUpdate, cullet.VersionUpdate, cullet.TrainingUpdate, cullet.WorkflowUpdate)},
+		{method: get, pattern: "/-/v1/{ws}/trash/rescues/{rescue}", scopes: can(cullet.ProjectRead), handle: s.getRescue},
+		{method: get, pattern: "/-/v1/{ws}/storage", scopes: can(cullet.ProjectRead), handle: s.storage},
+		{method: get, pattern: "/-/v1/{ws}/audit", scopes: can(cullet.AuditRead), handle: s.audit},
 
 		{method: post, pattern: "/{ws}/projects/fork", style: flat},
 	}, later(

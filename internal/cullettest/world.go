@@ -9,11 +9,13 @@ import (
 	"image/png"
 	"io"
 	"log/slog"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/cullet-vision/cullet"
 	"github.com/cullet-vision/cullet/internal/access"
+	"github.com/cullet-vision/cullet/internal/account"
 	"github.com/cullet-vision/cullet/internal/blob"
 	"github.com/cullet-vision/cullet/internal/blob/memblob"
 	"github.com/cullet-vision/cullet/internal/dataset"
@@ -47,6 +49,7 @@ type World struct {
 	Queue   *training.Queue
 	Shelf   *workflow.Shelf
 	Bin     *trash.Bin
+	Book    *account.Book
 
 	Workspace cullet.Workspace
 	Owner     cullet.Person
@@ -80,7 +83,8 @@ func WorldOn(t testing.TB, d Database, clock *Clock) *World {
 	w.Press = &version.Press{DB: db, Blobs: w.Blobs, Jobs: jobs, Log: log, URL: "http://cullet.test"}
 	w.Queue = &training.Queue{DB: db, Trainers: []training.Trainer{{Name: "test", ModelTypes: []string{"test-model"}, CreditsPerHour: 3.6, Retry: 1}}}
 	w.Shelf = &workflow.Shelf{DB: db}
-	w.Bin = &trash.Bin{DB: db, Retention: cullet.DefaultRetention}
+	w.Bin = &trash.Bin{DB: db, Retention: cullet.DefaultRetention, Jobs: jobs}
+	w.Book = account.NewBook(db, log)
 	o, err := w.Access.Open(ctx, access.NewWorkspace{Name: "Acme", Email: "ann@example.com", Person: "Ann", Password: Password})
 	if err != nil {
 		t.Fatal(err)
@@ -90,6 +94,21 @@ func WorldOn(t testing.TB, d Database, clock *Clock) *World {
 		t.Fatal(err)
 	}
 	return w
+}
+
+// Another is another workspace in the same place, by the same people's server.
+func (w *World) Another(t testing.TB, name string) *World {
+	t.Helper()
+	o, err := w.Access.Open(context.Background(), access.NewWorkspace{Name: name, Email: strings.ToLower(name) + "@example.com", Person: name, Password: Password})
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := *w
+	other.Workspace, other.Owner, other.Secret = o.Workspace, o.Owner, o.Secret
+	if other.By, _, err = w.Access.Key(context.Background(), o.Secret); err != nil {
+		t.Fatal(err)
+	}
+	return &other
 }
 
 // Person is the owner, signed in to the web app.

@@ -33,12 +33,13 @@ type Kind string
 const (
 	Generate Kind = "generate" // the images of a version are frozen
 	Export   Kind = "export"   // a version is written in a format
+	Rescue   Kind = "rescue"   // what somebody deleted is brought back
 )
 
 // timeouts end a job that hangs. They are finite because the engine never rescues
 // an unlimited one after a kill. A generation works in short slices; an export is
 // written in one go, and takes as long as the largest dataset does.
-var timeouts = map[Kind]time.Duration{Generate: 10 * time.Minute, Export: 6 * time.Hour}
+var timeouts = map[Kind]time.Duration{Generate: 10 * time.Minute, Export: 6 * time.Hour, Rescue: 10 * time.Minute}
 
 // longest is the longest of these.
 const longest = 6 * time.Hour

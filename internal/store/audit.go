@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"strings"
+	"time"
 
 	"github.com/cullet-vision/cullet"
 )
@@ -73,4 +74,51 @@ func (tx *Tx) AuditHead(ctx context.Context, workspace string) (seq int64, hash 
 	e, err := queryOne(ctx, tx, func(r row) (e cullet.AuditEntry, err error) { return e, r.Scan(&e.Seq, &e.Hash) },
 		`SELECT seq, hash FROM audit_heads WHERE workspace_id = $1`, workspace)
 	return e.Seq, e.Hash, err
+}
+
+// AuditFilter chooses entries of a workspace's audit.
+type AuditFilter struct {
+	Who    string // a part of the name of who acted
+	Acts   []cullet.Act
+	Item   string // id of the item, or a part of its name
+	Failed bool   // only what was refused or had problems
+	From   time.Time
+	To     time.Time
+	Before int64 // only entries with a smaller number; 0: from the newest on
+	Limit  int
+}
+
+// FindAudit returns a page of the entries that the filter chooses, newest first.
+func (tx *Tx) FindAudit(ctx context.Context, workspace string, f AuditFilter) ([]cullet.AuditEntry, error) {
+	q := newQuery(`SELECT `+auditColumns+` FROM audit WHERE workspace_id = $1`, workspace)
+	if f.Who != "" {
+		q.and(`LOWER(actor_name) LIKE ? ESCAPE '\'`, contains(f.Who))
+	}
+	if len(f.Acts) > 0 {
+		q.add(` AND act IN (`)
+		for n, a := range f.Acts {
+			if n > 0 {
+				q.add(`, `)
+			}
+			q.add(`?`, a)
+		}
+		q.add(`)`)
+	}
+	if f.Item != "" {
+		q.and(`(item_id = ? OR LOWER(item_name) LIKE ? ESCAPE '\')`, f.Item, contains(f.Item))
+	}
+	if f.Failed {
+		q.and(`result <> 'ok'`)
+	}
+	if !f.From.IsZero() {
+		q.and(`at >= ?`, micros(f.From))
+	}
+	if !f.To.IsZero() {
+		q.and(`at < ?`, micros(f.To))
+	}
+	if f.Before > 0 {
+		q.and(`seq < ?`, f.Before)
+	}
+	q.add(` ORDER BY seq DESC LIMIT ?`, f.Limit)
+	return queryAll(ctx, tx, scanAudit, q.text(), q.args...)
 }

@@ -336,6 +336,11 @@ func (tx *Tx) FinishPurge(ctx context.Context, t cullet.TrashItem) (along []cull
 	if along, err = tx.GoingAlong(ctx, t.ID); err != nil {
 		return nil, err
 	}
+	// Who shares bytes that were kept may hold them alone from now on.
+	_, err = tx.exec(ctx, `UPDATE account_epoch SET epoch = epoch + 1 WHERE EXISTS (SELECT 1 FROM trash_items WHERE id = $1 AND kept_bytes > 0)`, t.ID)
+	if err != nil {
+		return nil, err
+	}
 	for _, item := range append(along[:len(along):len(along)], t) {
 		if err := tx.execOne(ctx, `DELETE FROM trash_items WHERE id = $1 AND state = $2`, item.ID, cullet.Purging); err != nil {
 			return nil, err

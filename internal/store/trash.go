@@ -15,7 +15,7 @@ const trashColumns = `t.id, t.workspace_id, t.type, t.target_id, t.number, t.nam
 	COALESCE(p.slug, ''), COALESCE(p.name, ''), COALESCE(v.number, 0), COALESCE(v.trash_item_id, ''), COALESCE(p.trash_item_id, ''),
 	t.deleted_at, t.deleted_by, t.deleted_by_name, t.deleted_means, t.cleanup_at, t.effective_at, t.state, t.revision,
 	t.contents, t.bytes, t.purge_order, t.problem, t.done_rows, t.done_bytes, t.held_at, t.held_by, t.hold_reason,
-	COALESCE((SELECT MIN(CASE h.type WHEN 'version' THEN 'version ' || CAST(h.number AS TEXT) ELSE h.type || ' ' || h.target_id END)
+	t.freeable_bytes, t.shared_bytes, t.counted_at, COALESCE((SELECT MIN(CASE h.type WHEN 'version' THEN 'version ' || CAST(h.number AS TEXT) ELSE h.type || ' ' || h.target_id END)
 		FROM trash_items h WHERE ` + holdsBack + `), '')`
 
 // holdsBack is the condition that the held item h lies in Trash below t (C8); in two
@@ -30,7 +30,8 @@ func scanTrash(r row) (t cullet.TrashItem, err error) {
 	err = r.Scan(&t.ID, &t.Workspace, &t.Type, &t.Target, &t.Number, &t.Name, &t.Slug, &t.Project, &t.Version,
 		&t.ProjectSlug, &t.ProjectName, &t.VersionNumber, &versionItem, &projectItem,
 		instant{&t.DeletedAt}, &t.DeletedBy, &t.DeletedByName, &t.DeletedMeans, instant{&t.CleanupAt}, instant{&t.EffectiveAt}, &t.State, &t.Revision,
-		&contents, &t.Contents.Bytes, &t.PurgeOrder, &t.Problem, &t.DoneRows, &t.DoneBytes, instant{&t.HeldAt}, &t.HeldBy, &t.HoldReason, &t.HeldBelow)
+		&contents, &t.Contents.Bytes, &t.PurgeOrder, &t.Problem, &t.DoneRows, &t.DoneBytes, instant{&t.HeldAt}, &t.HeldBy, &t.HoldReason,
+		&t.FreeableBytes, &t.SharedBytes, instant{&t.CountedAt}, &t.HeldBelow)
 	if err != nil {
 		return t, err
 	}
@@ -266,6 +267,8 @@ type TrashFilter struct {
 	Type    cullet.Trashable
 	Text    string // a part of the name, slug or parent's name
 	By      string // a part of who deleted it
+	Actor   string // id or exact name of who deleted it
+	Means   cullet.Means
 	From    time.Time
 	To      time.Time
 	DueBy   time.Time // cleanup not later than this
@@ -287,6 +290,12 @@ func (f TrashFilter) apply(q *query) {
 	}
 	if f.By != "" {
 		q.and(`LOWER(t.deleted_by_name) LIKE ? ESCAPE '\'`, contains(f.By))
+	}
+	if f.Actor != "" {
+		q.and(`(t.deleted_by = ? OR t.deleted_by_name = ?)`, f.Actor, f.Actor)
+	}
+	if f.Means != "" {
+		q.and(`t.deleted_means = ?`, f.Means)
 	}
 	if !f.From.IsZero() {
 		q.and(`t.deleted_at >= ?`, micros(f.From))

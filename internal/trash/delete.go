@@ -11,6 +11,7 @@ import (
 
 	"github.com/cullet-vision/cullet"
 	"github.com/cullet-vision/cullet/internal/dataset"
+	"github.com/cullet-vision/cullet/internal/job"
 	"github.com/cullet-vision/cullet/internal/store"
 	"github.com/cullet-vision/cullet/internal/version"
 	"github.com/cullet-vision/cullet/internal/workflow"
@@ -20,6 +21,7 @@ import (
 type Bin struct {
 	DB        *store.DB
 	Retention time.Duration // the operator's default; a workspace may set its own
+	Jobs      *job.Engine   // where rescues are worked on
 
 	// Cancelled, where set, is called after a deletion that ended trainings, so
 	// that workers in this process look at once. Others find out by their heartbeat.

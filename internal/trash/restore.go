@@ -56,18 +56,25 @@ func (b *Bin) Restore(ctx context.Context, by cullet.Actor, r Request) (Restored
 }
 
 // RestoreItem is Restore by the id of the trash item itself.
-func (b *Bin) RestoreItem(ctx context.Context, by cullet.Actor, item, newSlug string) (Restored, error) {
+func (b *Bin) RestoreItem(ctx context.Context, by cullet.Actor, item, newSlug string) (r Restored, err error) {
+	err = b.restoreItem(ctx, by, item, newSlug, func(_ *store.Tx, back Restored) error { r = back; return nil })
+	return r, err
+}
+
+// restoreItem is RestoreItem, and calls also in the same transaction.
+func (b *Bin) restoreItem(ctx context.Context, by cullet.Actor, item, newSlug string, also func(*store.Tx, Restored) error) error {
 	t, err := b.Item(ctx, by, item)
 	if err != nil {
-		return Restored{}, err
+		return err
 	}
-	return b.restore(ctx, by, t.Type, newSlug, func(tx *store.Tx) (cullet.TrashItem, error) {
+	_, err = b.restore(ctx, by, t.Type, newSlug, func(tx *store.Tx) (cullet.TrashItem, error) {
 		t, err := tx.GetTrashItem(ctx, by.Workspace, item)
 		if errors.Is(err, store.ErrNoRow) {
 			err = &cullet.NotInTrash{Type: t.Type, ID: item}
 		}
 		return t, err
-	})
+	}, also)
+	return err
 }
 
 func find(ctx context.Context, tx *store.Tx, workspace string, r Request) (t cullet.TrashItem, err error) {
@@ -86,7 +93,8 @@ func find(ctx context.Context, tx *store.Tx, workspace string, r Request) (t cul
 	return t, err
 }
 
-func (b *Bin) restore(ctx context.Context, by cullet.Actor, typ cullet.Trashable, newSlug string, find func(*store.Tx) (cullet.TrashItem, error)) (Restored, error) {
+func (b *Bin) restore(ctx context.Context, by cullet.Actor, typ cullet.Trashable, newSlug string,
+	find func(*store.Tx) (cullet.TrashItem, error), also ...func(*store.Tx, Restored) error) (Restored, error) {
 	if err := by.Allow(scopes[typ]); err != nil {
 		return Restored{}, err
 	}
@@ -118,6 +126,11 @@ func (b *Bin) restore(ctx context.Context, by cullet.Actor, typ cullet.Trashable
 			return &cullet.BeingPurged{Type: t.Type, Name: t.Handle()} // begun a moment ago (R6)
 		} else if err != nil {
 			return err
+		}
+		for _, f := range also {
+			if err := f(tx, r); err != nil {
+				return err
+			}
 		}
 		detail := map[string]string{"target": t.Target}
 		if r.WasSlug != "" {

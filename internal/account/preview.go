@@ -1,0 +1,153 @@
+package account
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/cullet-vision/cullet"
+	"github.com/cullet-vision/cullet/internal/store"
+)
+
+// Choice is what a dry run looks at: some items, or with none what cleanup will come to
+// within a time from now.
+type Choice struct {
+	Items  []string
+	Within time.Duration
+}
+
+// Bounds of a dry run.
+const (
+	MostItems  = 1000                  // that can be named
+	MostWithin = 3650 * 24 * time.Hour // ahead
+	MostListed = 1000                  // items that the answer lists; all are counted
+	mostShared = 10                    // projects that it names as sharers
+)
+
+// Preview is what permanent deletion would do: nothing is changed by it.
+type Preview struct {
+	At      time.Time // when it was counted
+	DueBy   time.Time // up to this date; zero where items were named
+	Goes    []cullet.TrashItem
+	Stays   []Stays         // what would be skipped, and why
+	Sums    cullet.Contents // of what goes, counted when it was deleted
+	Weight  store.Weight    // files that would be freed, and files that stay because they are shared
+	Sharers []store.Sharer  // projects that share them, of this workspace; some
+	Foreign int             // more sharers, of which nothing may be told
+}
+
+// Stays is an item that would not go.
+type Stays struct {
+	ID     string
+	Item   cullet.TrashItem // zero where it is not in Trash
+	Reason string
+}
+
+// Preview says what permanent deletion of the choice would remove, how many bytes of
+// files it would free, and what is shared and stays.
+func (b *Book) Preview(ctx context.Context, by cullet.Actor, c Choice) (p Preview, err error) {
+	if err := by.Allow(cullet.ProjectRead); err != nil {
+		return p, err
+	}
+	switch {
+	case len(c.Items) > MostItems:
+		return p, cullet.E(cullet.Invalid, "%d items were named; %d is the most", len(c.Items), MostItems)
+	case len(c.Items) == 0 && (c.Within < 0 || c.Within > MostWithin):
+		return p, cullet.E(cullet.Invalid, "a dry run looks from 0 to %d days ahead", MostWithin/(24*time.Hour))
+	}
+	err = b.DB.View(ctx, func(tx *store.Tx) error {
+		p = Preview{At: tx.Now}
+		scope, err := p.choose(ctx, tx, by.Workspace, c)
+		if err != nil || len(p.Goes) == 0 {
+			return err
+		}
+		if p.Weight, err = tx.Weigh(ctx, by.Workspace, scope); err != nil {
+			return err
+		}
+		if p.Weight.SharedFiles == 0 {
+			return nil
+		}
+		return p.share(ctx, tx, by.Workspace, scope)
+	})
+	return p, err
+}
+
+// choose fills in what goes and what stays.
+func (p *Preview) choose(ctx context.Context, tx *store.Tx, workspace string, c Choice) (scope store.Scope, err error) {
+	if len(c.Items) > 0 {
+		seen := map[string]bool{}
+		for _, id := range c.Items {
+			if seen[id] {
+				continue
+			}
+			seen[id] = true
+			t, err := tx.GetTrashItem(ctx, workspace, id)
+			switch {
+			case errors.Is(err, store.ErrNoRow):
+				p.Stays = append(p.Stays, Stays{ID: id, Reason: "it is not in Trash"})
+			case err != nil:
+				return scope, err
+			case t.State == cullet.Purging:
+				p.Stays = append(p.Stays, Stays{id, t, "it is being deleted already"})
+			case t.Held():
+				p.Stays = append(p.Stays, Stays{id, t, t.HeldWords()})
+			default:
+				p.Goes = append(p.Goes, t)
+				scope.IDs = append(scope.IDs, id)
+			}
+		}
+	} else {
+		p.DueBy = tx.Now.Add(c.Within)
+		scope.DueBy = p.DueBy
+		due, err := tx.FindTrash(ctx, workspace, store.TrashFilter{DueBy: p.DueBy, Sort: "due", Asc: true, Limit: MostListed})
+		if err != nil {
+			return scope, err
+		}
+		for _, t := range due {
+			switch {
+			case t.State == cullet.Purging:
+				p.Stays = append(p.Stays, Stays{t.ID, t, "it is being deleted already"})
+			case t.Held():
+				p.Stays = append(p.Stays, Stays{t.ID, t, t.HeldWords()})
+			default:
+				p.Goes = append(p.Goes, t)
+			}
+		}
+	}
+	p.sum()
+	return scope, nil
+}
+
+// sum adds up what goes; what lies below an item that goes as well is part of it.
+func (p *Preview) sum() {
+	goes := map[string]bool{}
+	for _, t := range p.Goes {
+		goes[t.Target] = true
+	}
+	for _, t := range p.Goes {
+		if goes[t.Project] || goes[t.Version] {
+			continue
+		}
+		c := t.Contents
+		p.Sums.Images += c.Images
+		p.Sums.Annotations += c.Annotations
+		p.Sums.Versions += c.Versions
+		p.Sums.Exports += c.Exports
+		p.Sums.Trainings += c.Trainings
+		p.Sums.Models += c.Models
+		p.Sums.Bytes += c.Bytes
+	}
+}
+
+// share names who else refers to files that would stay.
+func (p *Preview) share(ctx context.Context, tx *store.Tx, workspace string, scope store.Scope) error {
+	all, err := tx.Sharers(ctx, workspace, scope, mostShared)
+	for _, s := range all {
+		if s.Foreign {
+			p.Foreign++
+		} else {
+			p.Sharers = append(p.Sharers, s)
+		}
+	}
+	return err
+}
