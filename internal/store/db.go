@@ -72,6 +72,7 @@ type Conn struct {
 type DB struct {
 	conn  Conn
 	clock cullet.Clock
+	kept  map[*sql.DB]*statements // by pool; nil where the driver keeps them itself
 	watch atomic.Pointer[func(statement string, rows int64)]
 	again atomic.Int64
 }
@@ -82,6 +83,9 @@ var ErrNoRow = errors.New("no such row")
 // Open takes an open database into use and brings its schema up to date.
 func Open(ctx context.Context, conn Conn, clock cullet.Clock) (*DB, error) {
 	db := &DB{conn: conn, clock: clock}
+	if conn.Dialect.Name() == "sqlite" {
+		db.kept = map[*sql.DB]*statements{conn.Writer: newStatements(conn.Writer), conn.Reader: newStatements(conn.Reader)}
+	}
 	if err := db.migrate(ctx); err != nil {
 		return nil, fmt.Errorf("migrating the database: %w", err)
 	}
@@ -148,6 +152,8 @@ type Tx struct {
 	db       *DB
 	tx       *sql.Tx
 	onCommit []func()
+	kept     *statements
+	missed   []string // statements that were not prepared yet
 }
 
 // tries bounds how often a transaction is run again after a serialization failure.
@@ -235,7 +241,8 @@ func (db *DB) run(ctx context.Context, pool *sql.DB, opts *sql.TxOptions, fn fun
 	if err != nil {
 		return err
 	}
-	tx := &Tx{Now: db.clock.Now().UTC().Truncate(time.Microsecond), db: db, tx: t}
+	tx := &Tx{Now: db.clock.Now().UTC().Truncate(time.Microsecond), db: db, tx: t, kept: db.kept[pool]}
+	defer tx.prepareMissed(ctx) // when the pool's connection is free again
 	defer func() {
 		if p := recover(); p != nil {
 			_ = t.Rollback()
@@ -271,7 +278,13 @@ func (db *DB) IsFault(err error, f Fault) bool {
 }
 
 func (tx *Tx) exec(ctx context.Context, statement string, args ...any) (int64, error) {
-	res, err := tx.tx.ExecContext(ctx, statement, args...)
+	var res sql.Result
+	var err error
+	if p := tx.prepared(ctx, statement); p != nil {
+		res, err = p.ExecContext(ctx, args...)
+	} else {
+		res, err = tx.tx.ExecContext(ctx, statement, args...)
+	}
 	if err != nil {
 		return 0, err
 	}
@@ -300,7 +313,13 @@ type row interface{ Scan(dest ...any) error }
 
 func queryOne[T any](ctx context.Context, tx *Tx, scan func(row) (T, error), statement string, args ...any) (T, error) {
 	tx.db.saw(statement, 0)
-	v, err := scan(tx.tx.QueryRowContext(ctx, statement, args...))
+	var v T
+	var err error
+	if p := tx.prepared(ctx, statement); p != nil {
+		v, err = scan(p.QueryRowContext(ctx, args...))
+	} else {
+		v, err = scan(tx.tx.QueryRowContext(ctx, statement, args...))
+	}
 	if errors.Is(err, sql.ErrNoRows) {
 		return v, ErrNoRow
 	}
@@ -309,7 +328,13 @@ func queryOne[T any](ctx context.Context, tx *Tx, scan func(row) (T, error), sta
 
 func queryAll[T any](ctx context.Context, tx *Tx, scan func(row) (T, error), statement string, args ...any) ([]T, error) {
 	tx.db.saw(statement, 0)
-	rows, err := tx.tx.QueryContext(ctx, statement, args...)
+	var rows *sql.Rows
+	var err error
+	if p := tx.prepared(ctx, statement); p != nil {
+		rows, err = p.QueryContext(ctx, args...)
+	} else {
+		rows, err = tx.tx.QueryContext(ctx, statement, args...)
+	}
 	if err != nil {
 		return nil, err
 	}
