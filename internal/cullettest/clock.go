@@ -58,6 +58,13 @@ func (c *Clock) Advance(d time.Duration) {
 	c.waiting = still
 }
 
+// Set has it stand at a time, whoever waits.
+func (c *Clock) Set(now time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = now
+}
+
 // After sends once the clock was moved by d.
 func (c *Clock) After(d time.Duration) <-chan time.Time { return c.wait(d, 0).c }
 

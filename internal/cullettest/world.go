@@ -71,20 +71,12 @@ func WorldOn(t testing.TB, d Database, clock *Clock) *World {
 	t.Helper()
 	ctx := context.Background()
 	db := d.Open(t, clock)
-	w := &World{Clock: clock, DB: db, Blobs: blob.New(memblob.New(), clock)}
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
 	jobs, err := job.New(ctx, db, 0, log)
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.Access = &access.Desk{DB: db}
-	w.Catalog = &dataset.Catalog{DB: db}
-	w.Intake = &upload.Intake{DB: db, Blobs: w.Blobs, MaxBytes: upload.DefaultMaxBytes}
-	w.Press = &version.Press{DB: db, Blobs: w.Blobs, Jobs: jobs, Log: log, URL: "http://cullet.test"}
-	w.Queue = &training.Queue{DB: db, Trainers: []training.Trainer{{Name: "test", ModelTypes: []string{"test-model"}, CreditsPerHour: 3.6, Retry: 1}}}
-	w.Shelf = &workflow.Shelf{DB: db}
-	w.Bin = &trash.Bin{DB: db, Retention: cullet.DefaultRetention, Jobs: jobs}
-	w.Book = account.NewBook(db, log)
+	w := furnish(db, clock, memblob.New(), jobs, log)
 	o, err := w.Access.Open(ctx, access.NewWorkspace{Name: "Acme", Email: "ann@example.com", Person: "Ann", Password: Password})
 	if err != nil {
 		t.Fatal(err)
@@ -93,6 +85,20 @@ func WorldOn(t testing.TB, d Database, clock *Clock) *World {
 	if w.By, _, err = w.Access.Key(ctx, o.Secret); err != nil {
 		t.Fatal(err)
 	}
+	return w
+}
+
+// furnish puts everything that acts on a workspace over a database and a blob driver.
+func furnish(db *store.DB, clock *Clock, driver blob.Driver, jobs *job.Engine, log *slog.Logger) *World {
+	w := &World{Clock: clock, DB: db, Blobs: blob.New(driver, clock)}
+	w.Access = &access.Desk{DB: db}
+	w.Catalog = &dataset.Catalog{DB: db}
+	w.Intake = &upload.Intake{DB: db, Blobs: w.Blobs, MaxBytes: upload.DefaultMaxBytes}
+	w.Press = &version.Press{DB: db, Blobs: w.Blobs, Jobs: jobs, Log: log, URL: "http://cullet.test"}
+	w.Queue = &training.Queue{DB: db, Trainers: []training.Trainer{{Name: "test", ModelTypes: []string{"test-model"}, CreditsPerHour: 3.6, Retry: 1}}}
+	w.Shelf = &workflow.Shelf{DB: db}
+	w.Bin = &trash.Bin{DB: db, Retention: cullet.DefaultRetention, Jobs: jobs}
+	w.Book = account.NewBook(db, log)
 	return w
 }
 
