@@ -193,17 +193,13 @@ var quiet = slog.New(slog.NewTextHandler(io.Discard, nil))
 // after each step, and fsck after each crash, cleanup and history. Every history begins
 // with nothing.
 func TestHistories(t *testing.T) {
-	cullettest.Each(t, func(t *testing.T, d cullettest.Database) {
-		stage := cullettest.NewStage(t, d)
-		rapid.Check(t, func(t *rapid.T) {
-			h := begin(t, stage)
-			acts := h.acts()
-			acts["crash"] = h.crash
-			acts[""] = h.check
-			t.Repeat(acts)
-			h.sound()
-			h.empty()
-		})
+	eachHistory(t, func(t *rapid.T, h *history) {
+		acts := h.acts()
+		acts["crash"] = h.crash
+		acts[""] = h.check
+		t.Repeat(acts)
+		h.sound()
+		h.empty()
 	})
 }
 
