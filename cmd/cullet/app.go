@@ -15,6 +15,7 @@ import (
 	"github.com/cullet-vision/cullet/internal/access"
 	"github.com/cullet-vision/cullet/internal/blob"
 	"github.com/cullet-vision/cullet/internal/blob/fileblob"
+	"github.com/cullet-vision/cullet/internal/failpoint"
 	"github.com/cullet-vision/cullet/internal/store"
 	"github.com/cullet-vision/cullet/internal/store/postgres"
 	"github.com/cullet-vision/cullet/internal/store/sqlite"
@@ -113,5 +114,8 @@ func (g *ground) recover(ctx context.Context) (alone bool, err error) {
 	}
 	now := g.db.Clock().Now().Add(time.Minute) // the stamps are rounded up
 	_, swept := g.blobs.SweepTemp(ctx, now)
-	return true, errors.Join(swept, upload.Recover(ctx, g.db, g.blobs, now), g.files.Share())
+	failpoint.Pass("recover.swept")
+	recovered := upload.Recover(ctx, g.db, g.blobs, now)
+	failpoint.Pass("recover.settled")
+	return true, errors.Join(swept, recovered, g.files.Share())
 }

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/cullet-vision/cullet"
+	"github.com/cullet-vision/cullet/internal/failpoint"
 	"github.com/cullet-vision/cullet/internal/store"
 )
 
@@ -67,7 +68,7 @@ func (d *Desk) Open(ctx context.Context, n NewWorkspace) (Opened, error) {
 		return Opened{}, err
 	}
 	var o Opened
-	err = d.DB.Update(ctx, func(tx *store.Tx) error {
+	err = d.DB.Update(failpoint.In(ctx, "workspace"), func(tx *store.Tx) error {
 		if _, err := tx.GetWorkspace(ctx, n.Slug); err == nil {
 			return cullet.E(cullet.Conflict, "there is a workspace %q already; choose another name", n.Slug)
 		} else if !errors.Is(err, store.ErrNoRow) {

@@ -32,6 +32,7 @@ import (
 	"time"
 
 	"github.com/cullet-vision/cullet"
+	"github.com/cullet-vision/cullet/internal/failpoint"
 )
 
 // ErrNotFound is what Open, Digest and Quarantine wrap where there is no blob.
@@ -226,6 +227,7 @@ func (s *Store) Remove(ctx context.Context, path string) error {
 	if err := s.driver.Remove(ctx, Objects, path); err != nil && !errors.Is(err, ErrNotFound) {
 		return fmt.Errorf("remove blob %s: %w", path, err)
 	}
+	failpoint.Pass("blob.removed")
 	return s.Settle(ctx, path)
 }
 
@@ -238,6 +240,7 @@ func (s *Store) Settle(ctx context.Context, path string) error {
 	if err := s.driver.Remove(ctx, Pending, path[len("aa/"):]); err != nil && !errors.Is(err, ErrNotFound) {
 		return fmt.Errorf("settle blob %s: %w", path, err)
 	}
+	failpoint.Pass("blob.settled")
 	return nil
 }
 

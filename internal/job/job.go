@@ -23,6 +23,7 @@ import (
 	"github.com/riverqueue/river/rivermigrate"
 	"github.com/riverqueue/river/rivertype"
 
+	"github.com/cullet-vision/cullet/internal/failpoint"
 	"github.com/cullet-vision/cullet/internal/store"
 )
 
@@ -105,12 +106,16 @@ func New(ctx context.Context, db *store.DB, workers int, log *slog.Logger) (*Eng
 		return nil, err
 	}
 	err = oneAtATime(ctx, conn, func() error {
+		if err := failpoint.At("migrate.jobs"); err != nil {
+			return err
+		}
 		_, err := m.Migrate(ctx, rivermigrate.DirectionUp, nil)
 		return err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("migrating the job engine's tables: %w", err)
 	}
+	failpoint.Pass("migrate.done")
 	e := &Engine{handlers: map[Kind]Handler{}, log: log}
 	config := &river.Config{Logger: quiet, FetchCooldown: 20 * time.Millisecond, FetchPollInterval: 250 * time.Millisecond,
 		RescueStuckJobsAfter: longest + time.Minute, JobTimeout: timeouts[Generate], MaxAttempts: 4}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/cullet-vision/cullet"
 	"github.com/cullet-vision/cullet/internal/blob"
+	"github.com/cullet-vision/cullet/internal/failpoint"
 	"github.com/cullet-vision/cullet/internal/store"
 )
 
@@ -57,7 +58,7 @@ func (e *Engine) Wake() {
 // server that knows itself to be the only one. Where it is mistaken, two workers
 // take turns, and each batch is still one worker's alone.
 func (e *Engine) Inherit(ctx context.Context) error {
-	return e.DB.Update(ctx, func(tx *store.Tx) error { return tx.ReleaseLeases(ctx) })
+	return e.DB.Update(failpoint.In(ctx, "purge.inherit"), func(tx *store.Tx) error { return tx.ReleaseLeases(ctx) })
 }
 
 // Run works until the context ends.
@@ -143,7 +144,7 @@ func (e *Engine) BeginDue(ctx context.Context) error {
 // transaction, against the clock as it was judged: it may have been postponed since.
 func (e *Engine) begin(ctx context.Context, t cullet.TrashItem, watch cullet.ClockWatch) (bool, error) {
 	begun := false
-	err := e.DB.Update(ctx, func(tx *store.Tx) error {
+	err := e.DB.Update(failpoint.In(ctx, "purge.begin"), func(tx *store.Tx) error {
 		begun = false
 		if _, err := cullet.NextTrash(t.State, cullet.EventPurge); err != nil {
 			return err
@@ -249,7 +250,7 @@ func (e *Engine) leased(ctx context.Context, t cullet.TrashItem, fn func(tx *sto
 func (e *Engine) rows(ctx context.Context, t cullet.TrashItem) (n int64, err error) {
 	began := e.DB.Clock().Now()
 	limit := e.size.rows
-	err = e.leased(ctx, t, func(tx *store.Tx) error {
+	err = e.leased(failpoint.In(ctx, "purge.rows"), t, func(tx *store.Tx) error {
 		root, err := tx.RootItem(ctx, t)
 		if err == nil && root != t.ID {
 			return fmt.Errorf("%s %s is not in Trash by this item (%q): kept", t.Type, t.Target, root)
@@ -266,7 +267,7 @@ func (e *Engine) rows(ctx context.Context, t cullet.TrashItem) (n int64, err err
 // collect removes the rows of blobs that the item's rows referred to and nothing
 // else does (C4).
 func (e *Engine) collect(ctx context.Context, t cullet.TrashItem) (n int64, err error) {
-	err = e.leased(ctx, t, func(tx *store.Tx) error {
+	err = e.leased(failpoint.In(ctx, "purge.collect"), t, func(tx *store.Tx) error {
 		c, err := tx.CollectBlobs(ctx, t.ID, min(e.size.rows, 500))
 		n = c.Candidates
 		return err
@@ -293,6 +294,7 @@ func (e *Engine) unlink(ctx context.Context, item string, t cullet.TrashItem) (n
 			e.Log.Warn("a file could not be removed; it is tried again", "path", u.Path, "item", item, "err", err)
 			continue
 		}
+		failpoint.Pass("purge.unlinked")
 		done = append(done, u)
 	}
 	record := func(tx *store.Tx) error {
@@ -304,9 +306,9 @@ func (e *Engine) unlink(ctx context.Context, item string, t cullet.TrashItem) (n
 		return tx.DoneUnlinks(ctx, item, done)
 	}
 	if item == "" {
-		return len(done), e.DB.Update(ctx, record)
+		return len(done), e.DB.Update(failpoint.In(ctx, "purge.leftover"), record)
 	}
-	return len(todo), e.leased(ctx, t, record)
+	return len(todo), e.leased(failpoint.In(ctx, "purge.unlink"), t, record)
 }
 
 // leftovers tries files again whose item is gone already.
@@ -323,7 +325,7 @@ func (e *Engine) leftovers(ctx context.Context) error {
 // order it belonged to say so.
 func (e *Engine) finish(ctx context.Context, t cullet.TrashItem) error {
 	var done store.PurgeSums
-	err := e.leased(ctx, t, func(tx *store.Tx) error {
+	err := e.leased(failpoint.In(ctx, "purge.finish"), t, func(tx *store.Tx) error {
 		if _, err := cullet.NextTrash(t.State, cullet.EventFinish); err != nil {
 			return err
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"github.com/cullet-vision/cullet"
+	"github.com/cullet-vision/cullet/internal/failpoint"
 	"github.com/cullet-vision/cullet/internal/store"
 )
 
@@ -78,7 +79,7 @@ func (e *Engine) beginOrdered(ctx context.Context, o store.Order, i store.OrderI
 	if err != nil {
 		return false, err
 	}
-	err = e.DB.Update(ctx, func(tx *store.Tx) error {
+	err = e.DB.Update(failpoint.In(ctx, "order.item"), func(tx *store.Tx) error {
 		kept = false
 		now, err := tx.TakeOrder(ctx, o.Workspace, o.ID)
 		if err != nil {
@@ -146,7 +147,7 @@ func ignoreNoRow(err error) error {
 
 // endOrder ends an order of which nothing waits any more.
 func (e *Engine) endOrder(ctx context.Context, o store.Order, items []store.OrderItem) error {
-	return e.DB.Update(ctx, func(tx *store.Tx) error {
+	return e.DB.Update(failpoint.In(ctx, "order.end"), func(tx *store.Tx) error {
 		now, err := tx.TakeOrder(ctx, o.Workspace, o.ID)
 		if err != nil {
 			return err

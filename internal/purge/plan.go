@@ -25,6 +25,7 @@ import (
 
 	"github.com/cullet-vision/cullet"
 	"github.com/cullet-vision/cullet/internal/access"
+	"github.com/cullet-vision/cullet/internal/failpoint"
 	"github.com/cullet-vision/cullet/internal/store"
 	"github.com/cullet-vision/cullet/internal/trash"
 )
@@ -237,7 +238,7 @@ func (d *Desk) Order(ctx context.Context, by cullet.Actor, c Confirmation) (o st
 	if err != nil {
 		return o, d.refused(ctx, by, shown, err)
 	}
-	err = d.DB.Update(ctx, func(tx *store.Tx) error {
+	err = d.DB.Update(failpoint.In(ctx, "order"), func(tx *store.Tx) error {
 		if err := tx.UseConfirmation(ctx, shown.TokenHash); errors.Is(err, store.ErrNoRow) {
 			return &Stale{"this confirmation was used before"}
 		} else if err != nil {

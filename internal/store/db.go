@@ -18,13 +18,16 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strings"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/pressly/goose/v3"
 	"github.com/pressly/goose/v3/lock"
 
 	"github.com/cullet-vision/cullet"
+	"github.com/cullet-vision/cullet/internal/failpoint"
 )
 
 //go:embed migrations/*.sql
@@ -109,8 +112,17 @@ func (db *DB) migrate(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	_, err = p.Up(ctx)
-	return err
+	for {
+		if err := failpoint.At("migrate.next"); err != nil {
+			return err
+		}
+		if _, err := p.UpByOne(ctx); errors.Is(err, goose.ErrNoNextVersion) {
+			return nil
+		} else if err != nil {
+			return err
+		}
+		failpoint.Pass("migrate.one")
+	}
 }
 
 // oneMigratorAtATime holds processes that start together apart. SQLite's one
@@ -151,6 +163,7 @@ type Tx struct {
 
 	db       *DB
 	tx       *sql.Tx
+	act      failpoint.Act
 	onCommit []func()
 	kept     *statements
 	missed   []string // statements that were not prepared yet
@@ -188,7 +201,7 @@ func (db *DB) retry(ctx context.Context, once func() error) error {
 		err := once()
 		most := 1
 		if err != nil {
-			fault := db.conn.Dialect.Classify(err)
+			fault := db.fault(err)
 			if errors.Is(err, errAgain) {
 				fault = FaultRetry
 			}
@@ -214,12 +227,20 @@ func (db *DB) retry(ctx context.Context, once func() error) error {
 	}
 }
 
+// fault names an error by its code: the database's own, or the system's.
+func (db *DB) fault(err error) Fault {
+	if errors.Is(err, syscall.ENOSPC) {
+		return FaultFull
+	}
+	return db.conn.Dialect.Classify(err)
+}
+
 // explain gives database errors that a person can act on their words.
 func (db *DB) explain(err error) error {
 	if err == nil || cullet.CodeOf(err) != cullet.Internal {
 		return err
 	}
-	switch db.conn.Dialect.Classify(err) {
+	switch db.fault(err) {
 	case FaultFull:
 		return &cullet.Error{Code: cullet.Unavailable, Err: err,
 			Message: "the database's disk is full; nothing was changed. Make room and try again"}
@@ -241,7 +262,7 @@ func (db *DB) run(ctx context.Context, pool *sql.DB, opts *sql.TxOptions, fn fun
 	if err != nil {
 		return err
 	}
-	tx := &Tx{Now: db.clock.Now().UTC().Truncate(time.Microsecond), db: db, tx: t, kept: db.kept[pool]}
+	tx := &Tx{Now: db.clock.Now().UTC().Truncate(time.Microsecond), db: db, tx: t, act: failpoint.Of(ctx), kept: db.kept[pool]}
 	defer tx.prepareMissed(ctx) // when the pool's connection is free again
 	defer func() {
 		if p := recover(); p != nil {
@@ -253,9 +274,14 @@ func (db *DB) run(ctx context.Context, pool *sql.DB, opts *sql.TxOptions, fn fun
 		_ = t.Rollback()
 		return err
 	}
+	if err := tx.act.At("commit"); err != nil {
+		_ = t.Rollback()
+		return err
+	}
 	if err := t.Commit(); err != nil {
 		return err
 	}
+	tx.act.Pass("committed")
 	for _, f := range tx.onCommit {
 		f()
 	}
@@ -274,7 +300,7 @@ func (db *DB) Retried() int64 { return db.again.Load() }
 
 // IsFault says whether err is a database error of the given kind.
 func (db *DB) IsFault(err error, f Fault) bool {
-	return err != nil && db.conn.Dialect.Classify(err) == f
+	return err != nil && db.fault(err) == f
 }
 
 func (tx *Tx) exec(ctx context.Context, statement string, args ...any) (int64, error) {
@@ -290,7 +316,15 @@ func (tx *Tx) exec(ctx context.Context, statement string, args ...any) (int64, e
 	}
 	n, err := res.RowsAffected()
 	tx.db.saw(statement, n)
-	return n, err
+	return n, tx.wrote(statement, err)
+}
+
+// wrote is a failpoint behind each statement that writes.
+func (tx *Tx) wrote(statement string, err error) error {
+	if !failpoint.Enabled || err != nil || strings.HasPrefix(statement, "SELECT") {
+		return err
+	}
+	return tx.act.At("write")
 }
 
 // one row must be changed: none means that somebody else was first (ErrNoRow).
@@ -323,7 +357,7 @@ func queryOne[T any](ctx context.Context, tx *Tx, scan func(row) (T, error), sta
 	if errors.Is(err, sql.ErrNoRows) {
 		return v, ErrNoRow
 	}
-	return v, err
+	return v, tx.wrote(statement, err)
 }
 
 func queryAll[T any](ctx context.Context, tx *Tx, scan func(row) (T, error), statement string, args ...any) ([]T, error) {
@@ -347,7 +381,7 @@ func queryAll[T any](ctx context.Context, tx *Tx, scan func(row) (T, error), sta
 		}
 		all = append(all, v)
 	}
-	return all, rows.Err()
+	return all, tx.wrote(statement, rows.Err())
 }
 
 func scanInt(r row) (n int64, err error)   { return n, r.Scan(&n) }

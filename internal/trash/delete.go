@@ -11,6 +11,7 @@ import (
 
 	"github.com/cullet-vision/cullet"
 	"github.com/cullet-vision/cullet/internal/dataset"
+	"github.com/cullet-vision/cullet/internal/failpoint"
 	"github.com/cullet-vision/cullet/internal/job"
 	"github.com/cullet-vision/cullet/internal/store"
 	"github.com/cullet-vision/cullet/internal/version"
@@ -119,7 +120,7 @@ func (b *Bin) DeleteWorkflow(ctx context.Context, by cullet.Actor, ref string) (
 // and ends with the audit entry, whose chain is locked last.
 func (b *Bin) delete(ctx context.Context, by cullet.Actor, hide func(*store.Tx, *cullet.TrashItem) error) (cullet.TrashItem, error) {
 	var t cullet.TrashItem
-	err := b.DB.Update(ctx, func(tx *store.Tx) error {
+	err := b.DB.Update(failpoint.In(ctx, "delete"), func(tx *store.Tx) error {
 		w, err := tx.GetWorkspaceByID(ctx, by.Workspace)
 		if err != nil {
 			return err

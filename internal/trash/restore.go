@@ -7,6 +7,7 @@ import (
 	"strconv"
 
 	"github.com/cullet-vision/cullet"
+	"github.com/cullet-vision/cullet/internal/failpoint"
 	"github.com/cullet-vision/cullet/internal/store"
 )
 
@@ -99,7 +100,7 @@ func (b *Bin) restore(ctx context.Context, by cullet.Actor, typ cullet.Trashable
 		return Restored{}, err
 	}
 	var r Restored
-	err := b.DB.Update(ctx, func(tx *store.Tx) error {
+	err := b.DB.Update(failpoint.In(ctx, "restore"), func(tx *store.Tx) error {
 		t, err := find(tx)
 		if err != nil {
 			return err

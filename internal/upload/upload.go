@@ -20,6 +20,7 @@ import (
 	"github.com/cullet-vision/cullet"
 	"github.com/cullet-vision/cullet/internal/blob"
 	"github.com/cullet-vision/cullet/internal/dataset"
+	"github.com/cullet-vision/cullet/internal/failpoint"
 	"github.com/cullet-vision/cullet/internal/store"
 	"github.com/cullet-vision/cullet/internal/upload/picture"
 )
@@ -113,7 +114,7 @@ func (in *Intake) Stream(ctx context.Context, by cullet.Actor, project string, b
 	}
 	defer in.release(thumb)
 	var t Taken
-	err = in.DB.Update(ctx, func(tx *store.Tx) error {
+	err = in.DB.Update(failpoint.In(ctx, "upload"), func(tx *store.Tx) error {
 		t, err = in.keep(ctx, tx, by, project, n, split, pic, stored, thumb)
 		return err
 	})
@@ -292,6 +293,7 @@ func Release(ctx context.Context, db *store.DB, blobs *blob.Store, s blob.Stored
 
 func settle(ctx context.Context, db *store.DB, blobs *blob.Store, path string) error {
 	var known bool
+	failpoint.Pass("upload.settle")
 	err := db.View(ctx, func(tx *store.Tx) (err error) {
 		known, err = tx.HasBlob(ctx, path)
 		return err

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/cullet-vision/cullet"
+	"github.com/cullet-vision/cullet/internal/failpoint"
 	"github.com/cullet-vision/cullet/internal/job"
 	"github.com/cullet-vision/cullet/internal/store"
 	"github.com/cullet-vision/cullet/internal/upload"
@@ -34,7 +35,7 @@ func (p *Press) Export(ctx context.Context, by cullet.Actor, project string, num
 		return e, cullet.E(cullet.Conflict, "version %d of %s is %s; it can be exported once it is ready", number, v.ProjectSlug, v.State)
 	}
 	var failed string
-	err = p.DB.Update(ctx, func(tx *store.Tx) error {
+	err = p.DB.Update(failpoint.In(ctx, "export"), func(tx *store.Tx) error {
 		failed = ""
 		if _, err := tx.ShareVersion(ctx, v.Project, v.ID); errors.Is(err, store.ErrNoRow) {
 			return cullet.E(cullet.NotFound, "there is no version %d of project %s", number, v.ProjectSlug)
@@ -152,7 +153,7 @@ func (p *Press) Write(ctx context.Context, id string) (again bool, err error) {
 	}
 	// Nothing of it happens where the export is this run's no more: a row of bytes
 	// that nothing refers to would never be collected.
-	return false, ignoreNoRow(p.DB.Update(ctx, func(tx *store.Tx) error {
+	return false, ignoreNoRow(p.DB.Update(failpoint.In(ctx, "export.end"), func(tx *store.Tx) error {
 		if _, err := tx.ShareVersion(ctx, v.Project, v.ID); err != nil {
 			return err
 		}
@@ -183,7 +184,7 @@ func ignoreNoRow(err error) error {
 
 // claim takes the export for this run and gathers what is written.
 func (p *Press) claim(ctx context.Context, id, run string) (e cullet.Export, v cullet.Version, d export.Dataset, err error) {
-	err = p.DB.Update(ctx, func(tx *store.Tx) error {
+	err = p.DB.Update(failpoint.In(ctx, "export.claim"), func(tx *store.Tx) error {
 		if e, err = tx.GetExportByID(ctx, id); err != nil {
 			return err
 		}

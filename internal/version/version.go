@@ -14,6 +14,7 @@ import (
 	"github.com/cullet-vision/cullet"
 	"github.com/cullet-vision/cullet/internal/blob"
 	"github.com/cullet-vision/cullet/internal/dataset"
+	"github.com/cullet-vision/cullet/internal/failpoint"
 	"github.com/cullet-vision/cullet/internal/job"
 	"github.com/cullet-vision/cullet/internal/store"
 )
@@ -88,7 +89,7 @@ func (p *Press) Generate(ctx context.Context, by cullet.Actor, project string, s
 	if err := s.check(); err != nil {
 		return v, err
 	}
-	err = p.DB.Update(ctx, func(tx *store.Tx) error {
+	err = p.DB.Update(failpoint.In(ctx, "generate"), func(tx *store.Tx) error {
 		found, err := dataset.Find(ctx, tx, by.Workspace, project)
 		if err != nil {
 			return err
@@ -144,7 +145,7 @@ func (p *Press) freezeBatch(ctx context.Context, id string) (done bool, err erro
 	if size == 0 {
 		size = batchSize
 	}
-	err = p.DB.Update(ctx, func(tx *store.Tx) error {
+	err = p.DB.Update(failpoint.In(ctx, "generate.batch"), func(tx *store.Tx) error {
 		v, err := tx.GetVersionByID(ctx, id)
 		if err == nil {
 			v, err = tx.TakeVersion(ctx, v.Project, id)
@@ -178,7 +179,7 @@ func (p *Press) Resume(ctx context.Context, by cullet.Actor, project string, num
 	if err := by.Allow(cullet.VersionCreate); err != nil {
 		return v, err
 	}
-	err = p.DB.Update(ctx, func(tx *store.Tx) error {
+	err = p.DB.Update(failpoint.In(ctx, "generate.resume"), func(tx *store.Tx) error {
 		found, w, err := Find(ctx, tx, by.Workspace, project, number)
 		if err != nil {
 			return err
@@ -316,7 +317,7 @@ func (p *Press) Gaps(ctx context.Context, by cullet.Actor, project string) (gaps
 // already and gets no second one. An export whose runs were lost again and again
 // has failed.
 func (p *Press) Revive(ctx context.Context) error {
-	return p.DB.Update(ctx, func(tx *store.Tx) error {
+	return p.DB.Update(failpoint.In(ctx, "revive"), func(tx *store.Tx) error {
 		since := tx.Now.Add(-silence)
 		if err := tx.FailSilent(ctx, since, mostRuns, fmt.Sprintf("it was begun %d times and never came to its end", mostRuns)); err != nil {
 			return err

@@ -24,6 +24,7 @@ import (
 	"time"
 
 	"github.com/cullet-vision/cullet/internal/blob"
+	"github.com/cullet-vision/cullet/internal/failpoint"
 )
 
 // Driver keeps blobs below one folder. Several processes may use the same folder.
@@ -62,6 +63,7 @@ func (d *Driver) Create(_ context.Context, name string) (blob.Draft, error) {
 	if err != nil {
 		return nil, translate(err)
 	}
+	failpoint.Pass("blob.created")
 	return &draft{d: d, f: f}, nil
 }
 
@@ -71,6 +73,9 @@ type draft struct {
 }
 
 func (t *draft) Write(p []byte) (int, error) {
+	if err := failpoint.At("blob.write"); err != nil {
+		return 0, translate(err)
+	}
 	n, err := t.f.Write(p)
 	return n, translate(err)
 }
@@ -79,23 +84,31 @@ func (t *draft) Write(p []byte) (int, error) {
 // durable before it returns: a row that is written afterwards never points at
 // nothing.
 func (t *draft) Commit(_ context.Context, name string, now time.Time) error {
-	err := errors.Join(os.Chtimes(t.f.Name(), now, now), t.d.sync(t.f), t.f.Close())
+	err := errors.Join(os.Chtimes(t.f.Name(), now, now), failpoint.At("blob.sync"), t.d.sync(t.f), t.f.Close())
 	if err != nil {
 		return errors.Join(translate(err), remove(t.f.Name()))
 	}
 	to, mark := t.d.path(blob.Objects, name), t.d.path(blob.Pending, path.Base(name))
 	// The mark comes first: an object without one is there for good. A file system
 	// without hard links leaves what a kill leaves to fsck.
-	if err := os.Link(t.f.Name(), mark); err != nil && !errors.Is(err, errors.ErrUnsupported) && !errors.Is(err, fs.ErrPermission) {
+	if err := t.link(mark); err != nil && !errors.Is(err, errors.ErrUnsupported) && !errors.Is(err, fs.ErrPermission) {
 		return errors.Join(translate(err), remove(t.f.Name()))
 	}
 	if err := t.d.rename(t.f.Name(), to); err != nil {
 		return errors.Join(translate(err), remove(mark), remove(t.f.Name()))
 	}
-	if err := t.d.syncDir(filepath.Dir(to)); err != nil {
+	if err := errors.Join(failpoint.At("blob.folder"), t.d.syncDir(filepath.Dir(to))); err != nil {
 		return errors.Join(translate(err), remove(to), remove(mark))
 	}
+	failpoint.Pass("blob.committed")
 	return nil
+}
+
+func (t *draft) link(mark string) error {
+	if err := failpoint.At("blob.mark"); err != nil {
+		return err
+	}
+	return os.Link(t.f.Name(), mark)
 }
 
 // Discard closes and unlinks the draft's file.
@@ -108,7 +121,7 @@ func (t *draft) Discard() error {
 // there is none.
 func (d *Driver) rename(from, to string) error {
 	folder := filepath.Dir(to)
-	if err := d.ensure(folder, false); err != nil {
+	if err := errors.Join(failpoint.At("blob.rename"), d.ensure(folder, false)); err != nil {
 		return err
 	}
 	err := os.Rename(from, to)
