@@ -82,6 +82,9 @@ func (w *worker) Work(ctx context.Context, j *river.Job[task]) error {
 	}
 	again, err := h(ctx, j.Args.ID)
 	if err != nil {
+		if ctx.Err() == nil { // else the server stops
+			w.engine.log.Error("a job failed; it is tried again", "what", j.Args.What, "id", j.Args.ID, "attempt", j.Attempt, "most", j.MaxAttempts, "err", err)
+		}
 		return fmt.Errorf("%s of %s: %w", j.Args.What, j.Args.ID, err)
 	}
 	if again {

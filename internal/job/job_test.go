@@ -1,9 +1,12 @@
 package job_test
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"io"
 	"log/slog"
+	"strings"
 	"sync"
 	"testing"
 
@@ -70,6 +73,41 @@ func TestEnqueueOnce(t *testing.T) {
 		}
 		if err := db.Conn().Reader.QueryRowContext(ctx, `SELECT COUNT(*) FROM river_job`).Scan(&n); err != nil || n != 4 {
 			t.Errorf("%d jobs, %v; want 4", n, err)
+		}
+	})
+}
+
+// TestFailureIsLogged: a job that fails is done again by itself, and an operator
+// can see why it goes on for so long: the disk is full, say.
+func TestFailureIsLogged(t *testing.T) {
+	cullettest.Each(t, func(t *testing.T, d cullettest.Database) {
+		db := d.Open(t, cullet.SystemClock{})
+		var log bytes.Buffer
+		e, err := job.New(ctx, db, 1, slog.New(slog.NewTextHandler(&log, nil)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		again := make(chan struct{})
+		tries := 0
+		e.Handle(job.Generate, func(context.Context, string) (bool, error) {
+			if tries++; tries == 1 {
+				return false, errors.New("the disk is full")
+			}
+			close(again)
+			return false, nil
+		})
+		if err := db.Update(ctx, func(tx *store.Tx) error { return e.Enqueue(ctx, tx, job.Generate, "v_1") }); err != nil {
+			t.Fatal(err)
+		}
+		if err := e.Start(ctx); err != nil {
+			t.Fatal(err)
+		}
+		<-again
+		if err := e.Stop(ctx); err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(log.String(), "the disk is full") || !strings.Contains(log.String(), "v_1") {
+			t.Errorf("the log says %q", log.String())
 		}
 	})
 }
