@@ -13,7 +13,7 @@ help: ## what there is to do
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: check
-check: setup fmt vet lint build test-race histories conformance ## everything CI runs; installs what is missing (45 minutes at most)
+check: setup fmt vet lint build test-race histories crashes conformance ## everything CI runs; installs what is missing (45 minutes at most)
 
 .PHONY: test
 test: ## the quick one: plain go test, nothing installed
@@ -63,6 +63,12 @@ HISTORIES ?= 300
 .PHONY: histories
 histories: ## random histories against the rules, on each database: HISTORIES=300 of them
 	$(env) && shm=$$( [ -w /dev/shm ] && echo /dev/shm || echo /tmp ) && TMPDIR=$$shm CULLET_HISTORIES=$(HISTORIES) go test -timeout 6h -v -run 'Histories|Lives' ./internal/purge | grep -v '=== '
+
+# A line for each run: failpoint, database, process, what was done to it, how long it took, what was found.
+.PHONY: crashes
+crashes: ## kill -9 and a full disk at every failpoint, on each database
+	$(env) && go test -tags failpoints -timeout 20m ./internal/failpoint
+	$(env) && go test -tags failpoints -timeout 30m -parallel 6 -v -run Failpoints ./cmd/cullet | grep -vE '^(=== | *--- PASS: .*/)'
 
 # The official SDK and CLI against the real binary, on each database. Its last line is pytest's summary.
 .PHONY: conformance

@@ -25,14 +25,24 @@ import (
 	"github.com/cullet-vision/cullet/internal/dataset"
 	"github.com/cullet-vision/cullet/internal/fsck"
 	"github.com/cullet-vision/cullet/internal/store"
+	"github.com/cullet-vision/cullet/internal/training/supervise"
 	"github.com/cullet-vision/cullet/internal/trash"
 )
 
 // asCullet makes the test binary run as cullet itself.
 const asCullet = "CULLET_TEST_AS_CULLET"
 
+// helpers are other processes that the test binary can run as. Each says whether
+// it was meant.
+var helpers []func() bool
+
 func TestMain(m *testing.M) {
-	if os.Getenv(asCullet) != "" {
+	for _, help := range helpers {
+		if help() {
+			return
+		}
+	}
+	if os.Getenv(asCullet) != "" || len(os.Args) > 1 && os.Args[1] == supervise.Subcommand {
 		main()
 		return
 	}
