@@ -384,19 +384,18 @@ func stuckWords(stuck []store.Unlink) string {
 	return words
 }
 
-// delay keeps why an item cannot be purged now; it is tried again later (C11).
+// delay keeps why an item cannot be purged now, with its audit entry; it is tried
+// again later (C11).
 func (e *Engine) delay(ctx context.Context, t cullet.TrashItem, why error) {
 	e.Log.Error("an item could not be purged; it is kept and tried again", "item", t.ID, "type", t.Type, "err", why)
-	err := e.DB.Update(ctx, func(tx *store.Tx) error {
-		return tx.DelayItem(ctx, t.ID, why.Error(), tx.Now.Add(retryAfter))
+	err := e.DB.Update(failpoint.In(ctx, "purge.problem"), func(tx *store.Tx) error {
+		if err := tx.DelayItem(ctx, t.ID, why.Error(), tx.Now.Add(retryAfter)); err != nil || t.Problem == why.Error() {
+			return err
+		}
+		a := entry(cullet.ActPurgeProblem, t)
+		a.Result = why.Error()
+		return tx.Audit(ctx, cleaner(t.Workspace), a)
 	})
-	if err == nil && t.Problem != why.Error() {
-		err = e.DB.Update(ctx, func(tx *store.Tx) error {
-			a := entry(cullet.ActPurgeProblem, t)
-			a.Result = why.Error()
-			return tx.Audit(ctx, cleaner(t.Workspace), a)
-		})
-	}
 	if err != nil && !errors.Is(err, store.ErrNoRow) {
 		e.Log.Error("that an item could not be purged could not be kept", "item", t.ID, "err", err)
 	}

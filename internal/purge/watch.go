@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/cullet-vision/cullet"
+	"github.com/cullet-vision/cullet/internal/failpoint"
 	"github.com/cullet-vision/cullet/internal/store"
 )
 
@@ -24,7 +25,7 @@ func (e *Engine) lookAtClock(ctx context.Context) (w cullet.ClockWatch, err erro
 		}
 	}
 	var before cullet.ClockWatch
-	err = e.DB.Update(ctx, func(tx *store.Tx) error {
+	err = e.DB.Update(failpoint.In(ctx, "purge.watch"), func(tx *store.Tx) error {
 		if before, err = tx.TakeClockWatch(ctx); err != nil {
 			return err
 		}
