@@ -120,9 +120,10 @@ type Store struct {
 func New(d Driver, clock cullet.Clock) *Store { return &Store{driver: d, clock: clock} }
 
 // Put reads r to its end and keeps its bytes as a new blob. It refuses more than
-// max bytes with the code too_large as soon as they have come, and a full disk
-// with unavailable; an error of r itself is wrapped as it is. Whatever the
-// failure, nothing is left behind, and putting again is safe.
+// max bytes with the code too_large as soon as they have come, and with unavailable
+// a full disk and a driver that did not keep what it said it keeps; an error of r
+// itself is wrapped as it is. Whatever the failure, nothing is left behind, and
+// putting again is safe.
 func (s *Store) Put(ctx context.Context, r io.Reader, max int64) (Stored, error) {
 	draft, err := s.driver.Create(ctx, s.stamped(random()))
 	if err != nil {
@@ -138,7 +139,27 @@ func (s *Store) Put(ctx context.Context, r io.Reader, max int64) (Stored, error)
 	if err := draft.Commit(ctx, path, s.clock.Now()); err != nil {
 		return Stored{}, s.refuse("commit a blob", err)
 	}
+	if err := s.kept(ctx, path, n); err != nil {
+		return Stored{}, errors.Join(err, s.Remove(context.WithoutCancel(ctx), path))
+	}
 	return Stored{Digest: digest, Bytes: n, Path: path}, nil
+}
+
+// kept looks whether the driver keeps what it says it keeps: a row must never refer
+// to bytes that are not there. Bytes that were changed, fsck finds.
+func (s *Store) kept(ctx context.Context, path string, n int64) error {
+	r, got, err := s.driver.Open(ctx, path)
+	if err == nil {
+		err = r.Close()
+	}
+	if err == nil && got == n {
+		return nil
+	}
+	if err == nil {
+		err = fmt.Errorf("blob %s has %d bytes instead of %d right after it was committed", path, got, n)
+	}
+	return &cullet.Error{Code: cullet.Unavailable, Err: err,
+		Message: "the server's storage did not keep what was sent; nothing was taken. Send it again, and tell the operator if that does not help"}
 }
 
 func discarded(d Draft) error {
