@@ -323,6 +323,7 @@ func TestFailpointsKill(t *testing.T) {
 			if said != "" || r.at == living && !c.killed() {
 				t.Fatalf("the server ended by itself: %v\n%s", c.cmd.ProcessState, c.log.String())
 			}
+			l.settled(t, g)
 			got := l.facts(t, g)
 			done = got == want[n+1]
 			if !done && (answered || got != want[n]) {

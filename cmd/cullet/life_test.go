@@ -72,6 +72,7 @@ func newLife(t *testing.T, database string) *life {
 	if err != nil {
 		t.Fatal(err)
 	}
+	s.engine.ServerTime = nil // it would find that this clock goes after its own (C6)
 	s.queue.Trainers = []training.Trainer{{Name: "sleeper", ModelTypes: []string{"sleep"}}}
 	by, _, err := g.access.Key(bg, l.opened.Secret)
 	if err != nil {
@@ -536,6 +537,18 @@ func (l *life) count(t *testing.T, g *ground, query string) (n int64) {
 		t.Fatalf("%s: %v", query, err)
 	}
 	return n
+}
+
+// settled waits until PostgreSQL has ended what a killed process asked for last: a
+// commit may have been on its way.
+func (l *life) settled(t *testing.T, g *ground) {
+	t.Helper()
+	if l.database != "postgres" {
+		return
+	}
+	waitFor(t, 20*time.Second, "the database to end what was under way", func() bool {
+		return l.count(t, g, `SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() AND state <> 'idle'`) == 0
+	})
 }
 
 // text reads one column of text, in order.
