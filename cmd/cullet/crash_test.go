@@ -386,6 +386,10 @@ func (p *place) project(t *testing.T, name string) {
 
 // upload sends a picture as the SDK does.
 func (p *place) upload(url string, n int) (id string, err error) {
+	return p.send(url, cullettest.PNG(n))
+}
+
+func (p *place) send(url string, picture []byte) (id string, err error) {
 	var body bytes.Buffer
 	m := multipart.NewWriter(&body)
 	_ = m.WriteField("name", "a.png")
@@ -394,7 +398,7 @@ func (p *place) upload(url string, n int) (id string, err error) {
 	if err != nil {
 		return "", err
 	}
-	_, _ = f.Write(cullettest.PNG(n))
+	_, _ = f.Write(picture)
 	_ = m.Close()
 	res, err := http.Post(url+"/dataset/belt/upload?api_key="+p.opened.Secret, m.FormDataContentType(), &body)
 	if err != nil {

@@ -19,10 +19,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/cullet-vision/cullet/internal/blob"
 	"github.com/cullet-vision/cullet/internal/cullettest"
 	"github.com/cullet-vision/cullet/internal/failpoint"
-	"github.com/cullet-vision/cullet/internal/purge"
 )
 
 // point is a failpoint of the source.
@@ -531,16 +529,6 @@ func (l *life) waits(t *testing.T, g *ground, c *child) string {
 	if !strings.Contains(strings.Join(stuck, " "), "disk is full") {
 		t.Errorf("C11: the problem is told as %v", stuck)
 	}
-	later := cullettest.NewClock()
-	later.Advance(time.Since(cullettest.Start) + 6*time.Minute)
-	h := l.groundAt(t, later, func(d blob.Driver) blob.Driver { return d })
-	defer h.close()
-	engine := purge.NewEngine(h.db, h.blobs, time.Second, h.log)
-	for range 3 { // the server has a lease on what it works on at this moment
-		if err := engine.Round(bg); err != nil {
-			t.Error(err)
-		}
-	}
-	l.await(t, g, c, last)
+	l.later(t, g, c)
 	return fmt.Sprintf("kept (%.60s …), and went on 5 minutes later", stuck[0])
 }

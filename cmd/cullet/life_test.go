@@ -232,7 +232,15 @@ func (m *maker) leave() {
 // copy makes a life of its own from one that was made ready.
 func (l *life) copy(t *testing.T) *life {
 	t.Helper()
-	data := t.TempDir()
+	return l.copyTo(t, t.TempDir())
+}
+
+func (l *life) copyTo(t *testing.T, dir string) *life {
+	t.Helper()
+	data := filepath.Join(dir, "data")
+	if err := os.Mkdir(data, 0o700); err != nil {
+		t.Fatal(err)
+	}
 	if out, err := exec.Command("cp", "-a", l.Data+"/.", data).CombinedOutput(); err != nil {
 		t.Fatalf("copying: %v %s", err, out)
 	}
@@ -406,12 +414,16 @@ func ask(method, path, body string) func(*life, *child, []string) error {
 
 func send(picture int) func(*life, *child, []string) error {
 	return func(l *life, c *child, _ []string) error {
-		_, err := l.upload(c.url, picture)
-		if err == nil || !strings.HasPrefix(err.Error(), "503") {
-			return err
-		}
-		return refusal{http.StatusServiceUnavailable, err.Error()}
+		return l.sendBytes(c, cullettest.PNG(picture))
 	}
+}
+
+func (l *life) sendBytes(c *child, picture []byte) error {
+	_, err := l.place.send(c.url, picture)
+	if err == nil || !strings.HasPrefix(err.Error(), "503") {
+		return err
+	}
+	return refusal{http.StatusServiceUnavailable, err.Error()}
 }
 
 const (
