@@ -85,14 +85,15 @@ type Capability string
 
 // The capabilities beyond scopes.
 const (
-	PurgeItems Capability = "purge"       // delete chosen items permanently
-	EmptyTrash Capability = "empty-trash" // delete all of Trash permanently
-	HoldItems  Capability = "hold"        // hold, release and postpone (C8)
-	LiftWait   Capability = "lift-wait"   // lift cleanup's wait after a jump of the clock (C6)
-	SetPolicy  Capability = "set-policy"  // retention, warnings and purge protection (C7, C9)
+	PurgeItems     Capability = "purge"       // delete chosen items permanently
+	EmptyTrash     Capability = "empty-trash" // delete all of Trash permanently
+	HoldItems      Capability = "hold"        // hold, release and postpone (C8)
+	LiftWait       Capability = "lift-wait"   // lift cleanup's wait after a jump of the clock (C6)
+	SetPolicy      Capability = "set-policy"  // retention, warnings and purge protection (C7, C9)
+	ManageWebhooks Capability = "webhooks"    // say where notices are sent (C10)
 )
 
-var capabilityRoles = map[Capability]Role{PurgeItems: Admin, EmptyTrash: Owner, HoldItems: Admin, LiftWait: Admin, SetPolicy: Owner}
+var capabilityRoles = map[Capability]Role{PurgeItems: Admin, EmptyTrash: Owner, HoldItems: Admin, LiftWait: Admin, SetPolicy: Owner, ManageWebhooks: Admin}
 
 // Means is the way by which somebody acted; the audit keeps it (A1).
 type Means string

@@ -39,6 +39,12 @@ const (
 	ActSignInRefused   Act = "sign-in-refused" //
 	ActTrainingCancel  Act = "training-cancelled"
 	ActWorkspaceOpened Act = "workspace-created"
+	ActWebhookCreated  Act = "webhook-created"
+	ActWebhookChanged  Act = "webhook-changed"
+	ActWebhookRemoved  Act = "webhook-removed"
+	ActWebhookTested   Act = "webhook-tested"
+	ActWebhookRetried  Act = "webhook-retried" // a delivery is tried again
+	ActWarnings        Act = "warnings"        // when people are warned
 )
 
 // AuditEntry is one line of the workspace's append-only audit (A1). Each entry

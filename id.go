@@ -31,6 +31,9 @@ const (
 	BlobID      = "b"
 	IntervalID  = "ci" // of the credit ledger
 	BatchID     = "bt"
+	WebhookID   = "wh"
+	DeliveryID  = "dl"
+	MailID      = "ml"
 )
 
 var idAlphabet = base32.NewEncoding("abcdefghijkmnpqrstuvwxyz23456789").WithPadding(base32.NoPadding)

@@ -21,8 +21,9 @@ func scanAudit(r row) (e cullet.AuditEntry, err error) {
 	return e, err
 }
 
-// Audit appends an entry to the actor's workspace's chain (A1). It locks the
-// chain's head, so it is the last thing that a transaction does.
+// Audit appends an entry to the actor's workspace's chain (A1), and has those told
+// who asked for it (C10). It locks the chain's head, so it is the last thing that a
+// transaction does.
 func (tx *Tx) Audit(ctx context.Context, by cullet.Actor, e cullet.AuditEntry) error {
 	e.Workspace, e.At = by.Workspace, tx.Now
 	e.ActorID, e.ActorName, e.Means, e.Address, e.Request = by.ID, clean(by.Name), by.Means, clean(by.Address), clean(by.Request)
@@ -49,6 +50,9 @@ func (tx *Tx) Audit(ctx context.Context, by cullet.Actor, e cullet.AuditEntry) e
 		e.Workspace, e.Seq, micros(e.At), e.ActorID, e.ActorName, e.Means, e.Address, e.Request,
 		e.Act, e.ItemType, e.ItemID, e.ItemName, e.Result, toJSON(e.Detail), e.Prev, e.Hash); err != nil {
 		return err
+	}
+	if n, told := cullet.NoticeOf(e); told {
+		tx.Notify(n)
 	}
 	return tx.execOne(ctx, `UPDATE audit_heads SET seq = $2, hash = $3 WHERE workspace_id = $1`, by.Workspace, e.Seq, e.Hash)
 }

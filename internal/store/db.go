@@ -4,10 +4,12 @@
 // Invariants it keeps:
 //
 //   - D3: whoever reads what is live reads a view named active_…, which hides
-//     what is in Trash, by ancestors too. Only trash.go, keep.go, account.go, purge.go and fsck.go
+//     what is in Trash, by ancestors too. Only trash.go, keep.go, account.go, warn.go, purge.go and
+//     fsck.go
 //     read the tables below; a test looks for strays.
 //   - Locks are taken root first: workspace, project, version, then rows below;
-//     the head of the audit chain is locked last.
+//     the head of the audit chain is locked last, and only the webhooks that are
+//     told of it after that.
 //   - Times go in and come out in UTC, rounded to microseconds.
 package store
 
@@ -165,6 +167,7 @@ type Tx struct {
 	tx       *sql.Tx
 	act      failpoint.Act
 	onCommit []func()
+	notices  []cullet.Notice // to be written down before the commit
 	kept     *statements
 	missed   []string // statements that were not prepared yet
 }
@@ -271,6 +274,10 @@ func (db *DB) run(ctx context.Context, pool *sql.DB, opts *sql.TxOptions, fn fun
 		}
 	}()
 	if err := fn(tx); err != nil {
+		_ = t.Rollback()
+		return err
+	}
+	if err := tx.writeNotices(ctx); err != nil {
 		_ = t.Rollback()
 		return err
 	}

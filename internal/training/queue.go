@@ -95,6 +95,7 @@ func (q *Queue) Start(ctx context.Context, by cullet.Actor, project string, numb
 			Version: v.ID, VersionNumber: v.Number, ModelType: modelType, Trainer: trainer.Name, State: cullet.TrainQueued,
 			Recipe: recipe, Epochs: epochs, Rate: int64(trainer.CreditsPerHour * MicroCredits), Retry: int64(trainer.Retry), CreatedAt: tx.Now, CreatedBy: by.ID}
 		q.tell(tx)
+		notify(tx, t, t.State, "")
 		return tx.AddTraining(ctx, t)
 	})
 	return t, err
@@ -337,10 +338,20 @@ func move(ctx context.Context, tx *store.Tx, t cullet.Training, event cullet.Tra
 	} else if err != nil {
 		return t.State, err
 	}
+	if next.Ended() {
+		notify(tx, t, next, m.Detail)
+	}
 	if next.Ended() || next == cullet.TrainQueued {
 		return next, settle(ctx, tx, t)
 	}
 	return next, nil
+}
+
+// notify has those told who asked for it that a training came into a state.
+func notify(tx *store.Tx, t cullet.Training, now cullet.TrainingState, detail string) {
+	if n, told := cullet.NoticeOfTraining(t, now, detail); told {
+		tx.Notify(n)
+	}
 }
 
 // settle closes a training's open interval, if it has one.

@@ -152,6 +152,12 @@ func stopBelow(ctx context.Context, tx *store.Tx, t *cullet.TrashItem, project, 
 	if t.Contents.Cancelled, err = tx.CancelBelow(ctx, project, version, detail); err != nil {
 		return err
 	}
+	for _, c := range t.Contents.Cancelled {
+		ended := cullet.Training{ID: c.ID, Workspace: t.Workspace, Project: project, ModelType: c.ModelType}
+		if n, told := cullet.NoticeOfTraining(ended, cullet.TrainCancelled, detail); told {
+			tx.Notify(n)
+		}
+	}
 	if t.Contents.Interrupted, err = tx.InterruptBelow(ctx, project, version); err != nil {
 		return err
 	}

@@ -167,11 +167,22 @@ func (p *Press) freezeBatch(ctx context.Context, id string) (done bool, err erro
 		}
 		done = true
 		if v.Images == 0 {
-			return tx.SetVersionState(ctx, id, cullet.Generating, cullet.Failed, "there was no image left to freeze")
+			return endFreeze(ctx, tx, v, cullet.Failed, "there was no image left to freeze")
 		}
-		return tx.SetVersionState(ctx, id, cullet.Generating, cullet.Ready, "")
+		return endFreeze(ctx, tx, v, cullet.Ready, "")
 	})
 	return done, err
+}
+
+// endFreeze ends a generation, and has those told who asked for it.
+func endFreeze(ctx context.Context, tx *store.Tx, v cullet.Version, end cullet.VersionState, problem string) error {
+	topic, detail := cullet.TopicVersionGenerated, map[string]string{"project": v.Project, "images": fmt.Sprint(v.Images)}
+	if end == cullet.Failed {
+		topic, detail["reason"] = cullet.TopicVersionFailed, problem
+	}
+	tx.Notify(cullet.Notice{Topic: topic, Workspace: v.Workspace, ItemType: string(cullet.TrashVersion), ItemID: v.ID,
+		ItemName: fmt.Sprintf("%s/%d", v.ProjectSlug, v.Number), Target: v.ID, Detail: detail})
+	return tx.SetVersionState(ctx, v.ID, cullet.Generating, end, problem)
 }
 
 // Resume starts a generation again that was stopped by a deletion (R1).
