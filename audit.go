@@ -44,7 +44,6 @@ const (
 	ActWebhookRemoved  Act = "webhook-removed"
 	ActWebhookTested   Act = "webhook-tested"
 	ActWebhookRetried  Act = "webhook-retried" // a delivery is tried again
-	ActWarnings        Act = "warnings"        // when people are warned
 )
 
 // AuditEntry is one line of the workspace's append-only audit (A1). Each entry

@@ -161,6 +161,11 @@ func scanDigest(r row) (d Digest, err error) {
 	return d, err
 }
 
+// HasDigest says whether something was gathered for a workspace's mail.
+func (tx *Tx) HasDigest(ctx context.Context, workspace string) (bool, error) {
+	return queryOne(ctx, tx, scanBool, `SELECT EXISTS (SELECT 1 FROM digests WHERE workspace_id = $1)`, workspace)
+}
+
 // TakeDigest ends what a look gathered for a workspace's mail, and returns it, or
 // ErrNoRow: there is nothing to tell, or another server took it.
 func (tx *Tx) TakeDigest(ctx context.Context, workspace string) (Digest, error) {
