@@ -347,7 +347,7 @@ func (tx *Tx) FindTrash(ctx context.Context, workspace string, f TrashFilter) ([
 func (tx *Tx) CountTrash(ctx context.Context, workspace string, f TrashFilter, most int) (int64, error) {
 	q := newQuery(`SELECT COUNT(*) FROM (SELECT 1 AS one`+fromTrash+`WHERE t.workspace_id = $1`, workspace)
 	f.apply(q)
-	q.add(` LIMIT ?) AS some`, most)
+	q.add(` LIMIT ?) AS few`, most)
 	return queryOne(ctx, tx, scanInt, q.text(), q.args...)
 }
 
