@@ -353,6 +353,9 @@ func (e *Engine) finish(ctx context.Context, t cullet.TrashItem) error {
 			}
 		}
 		for _, child := range along {
+			if t.Type == cullet.TrashProject {
+				child.ProjectSlug = t.Slug // the project's row is gone, and the name with it
+			}
 			a := entry(cullet.ActPurged, child)
 			a.Detail["with"] = t.ID
 			if err := tx.Audit(ctx, by, a); err != nil {
