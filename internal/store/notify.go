@@ -161,7 +161,7 @@ func (tx *Tx) ListDeliveries(ctx context.Context, workspace string, before time.
 
 // CountWaiting counts what is on its way to a webhook, up to most.
 func (tx *Tx) CountWaiting(ctx context.Context, webhook string, most int) (int64, error) {
-	return queryOne(ctx, tx, scanInt, `SELECT COUNT(*) FROM (SELECT 1 AS one FROM deliveries WHERE webhook_id = $1 AND state = $2 LIMIT $3) AS some`,
+	return queryOne(ctx, tx, scanInt, `SELECT COUNT(*) FROM (SELECT 1 AS one FROM deliveries WHERE webhook_id = $1 AND state = $2 LIMIT $3) AS few`,
 		webhook, cullet.DeliveryWaiting, most)
 }
 

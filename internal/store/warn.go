@@ -243,7 +243,7 @@ type SoonDue struct {
 // FindSoonDue returns what of a workspace's Trash will be cleaned up before a time.
 func (tx *Tx) FindSoonDue(ctx context.Context, workspace string, before time.Time, most int) (s SoonDue, err error) {
 	where := ` FROM trash_items t WHERE t.workspace_id = $1 AND t.effective_at <= $2 AND ` + warnable
-	s.Items, err = queryOne(ctx, tx, scanInt, `SELECT COUNT(*) FROM (SELECT 1 AS one`+where+` LIMIT $3) AS some`, workspace, micros(before), most)
+	s.Items, err = queryOne(ctx, tx, scanInt, `SELECT COUNT(*) FROM (SELECT 1 AS one`+where+` LIMIT $3) AS few`, workspace, micros(before), most)
 	if err != nil || s.Items == 0 {
 		return s, err
 	}
