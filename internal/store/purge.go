@@ -42,7 +42,7 @@ func (tx *Tx) beginPurge(ctx context.Context, t cullet.TrashItem, order, when st
 
 // notHeld is the condition that nobody holds t, nor anything that lies in Trash below
 // it: C8, no purge begins without it.
-const notHeld = `t.held_at = 0 AND NOT EXISTS (SELECT 1 FROM trash_items h WHERE ` + holdsBack + `)`
+const notHeld = `t.held_at = 0 AND NOT ` + heldBelow
 
 // lockTrash locks the items that the condition chooses, in the order of their ids.
 func (tx *Tx) lockTrash(ctx context.Context, where string, args ...any) error {

@@ -16,12 +16,13 @@ const trashColumns = `t.id, t.workspace_id, t.type, t.target_id, t.number, t.nam
 	t.deleted_at, t.deleted_by, t.deleted_by_name, t.deleted_means, t.cleanup_at, t.effective_at, t.state, t.revision,
 	t.contents, t.bytes, t.purge_order, t.problem, t.done_rows, t.done_bytes, t.held_at, t.held_by, t.hold_reason,
 	t.freeable_bytes, t.shared_bytes, t.counted_at, COALESCE((SELECT MIN(CASE h.type WHEN 'version' THEN 'version ' || CAST(h.number AS TEXT) ELSE h.type || ' ' || h.target_id END)
-		FROM trash_items h WHERE ` + holdsBack + `), '')`
+		FROM (SELECT b.* FROM trash_items b WHERE b.held_at > 0 AND b.project_id = t.target_id
+			UNION ALL SELECT b.* FROM trash_items b WHERE b.held_at > 0 AND b.version_id = t.target_id) AS h), '')`
 
-// holdsBack is the condition that the held item h lies in Trash below t (C8); in two
+// heldBelow is the condition that something held lies in Trash below t (C8); in two
 // halves, so that each has its index.
-const holdsBack = `h.id IN (SELECT b.id FROM trash_items b WHERE b.held_at > 0 AND b.project_id = t.target_id
-	UNION ALL SELECT b.id FROM trash_items b WHERE b.held_at > 0 AND b.version_id = t.target_id)`
+const heldBelow = `(EXISTS (SELECT 1 FROM trash_items h WHERE h.held_at > 0 AND h.project_id = t.target_id)
+	OR EXISTS (SELECT 1 FROM trash_items h WHERE h.held_at > 0 AND h.version_id = t.target_id))`
 
 const fromTrash = ` FROM trash_items t LEFT JOIN projects p ON p.id = t.project_id LEFT JOIN versions v ON v.id = t.version_id `
 
@@ -310,7 +311,7 @@ func (f TrashFilter) apply(q *query) {
 		q.and(`t.state = ?`, cullet.Purging)
 	}
 	if f.Held {
-		q.and(`(t.held_at > 0 OR EXISTS (SELECT 1 FROM trash_items h WHERE ` + holdsBack + `))`)
+		q.and(`(t.held_at > 0 OR ` + heldBelow + `)`)
 	}
 }
 
