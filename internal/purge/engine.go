@@ -177,6 +177,20 @@ func entry(act cullet.Act, t cullet.TrashItem) cullet.AuditEntry {
 		Detail: map[string]string{"target": t.Target}}
 }
 
+// ending is the entry of an item of which nothing is left. Where the project it is
+// called by went before it, it has the name by which its purge began.
+func ending(ctx context.Context, tx *store.Tx, t cullet.TrashItem) (cullet.AuditEntry, error) {
+	e := entry(cullet.ActPurged, t)
+	if t.Type != cullet.TrashVersion || t.ProjectSlug != "" {
+		return e, nil
+	}
+	past, err := tx.AuditOf(ctx, t.Workspace, t.ID)
+	if len(past) > 0 {
+		e.ItemName = past[len(past)-1].ItemName
+	}
+	return e, err
+}
+
 // audit keeps an act on an item and on each that goes along with it (A1).
 func audit(ctx context.Context, tx *store.Tx, by cullet.Actor, act cullet.Act, t cullet.TrashItem, along []cullet.TrashItem) error {
 	for _, child := range along {
@@ -353,16 +367,19 @@ func (e *Engine) finish(ctx context.Context, t cullet.TrashItem) error {
 			}
 		}
 		for _, child := range along {
-			if t.Type == cullet.TrashProject {
-				child.ProjectSlug = t.Slug // the project's row is gone, and the name with it
+			a, err := ending(ctx, tx, child)
+			if err != nil {
+				return err
 			}
-			a := entry(cullet.ActPurged, child)
 			a.Detail["with"] = t.ID
 			if err := tx.Audit(ctx, by, a); err != nil {
 				return err
 			}
 		}
-		a := entry(cullet.ActPurged, t)
+		a, err := ending(ctx, tx, t)
+		if err != nil {
+			return err
+		}
 		a.Detail["rows"], a.Detail["bytesFreed"], a.Detail["bytesKept"] = fmt.Sprint(done.Rows), fmt.Sprint(done.BytesFreed), fmt.Sprint(done.BytesKept)
 		if len(stuck) > 0 {
 			a.Result = stuckWords(stuck)
