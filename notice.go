@@ -32,6 +32,7 @@ var actTopics = map[Act]Topic{
 	ActRestore:    TopicRestored,
 	ActPurgeBegan: TopicPurgeStarted,
 	ActPurged:     TopicPurged,
+	ActHold:       TopicHeld,
 }
 
 // endTopics says which ends of a training people can be told of. One that was told

@@ -207,7 +207,9 @@ func TestC10Anew(t *testing.T) {
 		w.wantWarned(postponed.ID, "7")
 		w.wantWarned(restored.ID)
 		w.wantWarned(purging.ID)
-		w.exec(`UPDATE trash_items SET effective_at = effective_at + $2, revision = revision + 1 WHERE id = $1`, postponed.ID, (30 * cullettest.Day).Microseconds())
+		if kept, err := w.Bin.Postpone(ctx, w.Person(), []string{postponed.ID}, trash.Later(30*cullettest.Day)); err != nil || kept[0].Err != nil {
+			t.Fatal(kept, err)
+		}
 		w.look()
 		w.Clock.Advance(29 * cullettest.Day)
 		w.look()
@@ -216,6 +218,45 @@ func TestC10Anew(t *testing.T) {
 		w.Clock.Advance(6 * cullettest.Day)
 		w.look()
 		w.wantWarned(postponed.ID, "7", "7", "1")
+	})
+}
+
+// TestC10Held: what is held is not warned of, nor its parent; after a release it is,
+// for the date it has then. Who asked is told of the hold.
+func TestC10Held(t *testing.T) {
+	t.Parallel()
+	cullettest.Each(t, func(t *testing.T, d cullettest.Database) {
+		w := newTown(t, d)
+		w.hook("http://receiver.test/")
+		p := w.Project(t, "cars")
+		w.Image(t, p.Slug, 1)
+		w.Version(t, p.Slug)
+		v, err := w.Bin.DeleteVersion(ctx, w.By, p.Slug, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		item := w.trash("cars")
+		if _, err := w.Bin.Hold(ctx, w.Person(), []string{v.ID}, "it is looked into"); err != nil {
+			t.Fatal(err)
+		}
+		held := w.out()[len(w.out())-1].Notice
+		if held.Topic != cullet.TopicHeld || held.Target != v.Target || held.ItemName != "cars/1" || held.Detail["reason"] != "it is looked into" {
+			t.Errorf("the hold is told of as %+v", held)
+		}
+		w.Clock.Advance(29*cullettest.Day + 12*time.Hour)
+		w.look()
+		w.wantWarned(v.ID)
+		w.wantWarned(item.ID)
+		if b, err := w.desk.Banner(ctx, w.Person()); err != nil || b.Items != 0 {
+			t.Errorf("the banner tells of %d items that are held, %v", b.Items, err)
+		}
+		if _, err := w.Bin.Release(ctx, w.Person(), []string{v.ID}); err != nil {
+			t.Fatal(err)
+		}
+		w.look()
+		w.look()
+		w.wantWarned(v.ID, "1")
+		w.wantWarned(item.ID, "1")
 	})
 }
 

@@ -101,12 +101,11 @@ func (w *Warner) tell(ctx context.Context, id string) (told int, err error) {
 			step := wanted.Step(t.EffectiveAt.Sub(tx.Now))
 			by[step] = append(by[step], t)
 		}
-		for _, step := range wanted.Days {
-			n, err := w.tellStep(ctx, tx, id, wanted, by[step], step)
-			if err != nil {
+		for step, some := range by {
+			if step > 0 { // one in each transaction, which locks its items in their order
+				told, err = w.tellStep(ctx, tx, id, wanted, some, step)
 				return err
 			}
-			told += n
 		}
 		return nil
 	})
@@ -115,9 +114,6 @@ func (w *Warner) tell(ctx context.Context, id string) (told int, err error) {
 
 // tellStep warns of items at a step: of those of which nobody else did.
 func (w *Warner) tellStep(ctx context.Context, tx *store.Tx, workspace string, wanted cullet.Warnings, items []cullet.TrashItem, step int64) (int, error) {
-	if len(items) == 0 {
-		return 0, nil
-	}
 	told, err := tx.MarkWarned(ctx, items, step)
 	if err != nil || len(told) == 0 {
 		return 0, err

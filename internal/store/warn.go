@@ -14,8 +14,9 @@ import (
 // This file sees below what is active: it finds the items in Trash whose cleanup
 // comes near, and keeps who was told (C10).
 
-// warnable is of items that people are warned of: those that cleanup will remove.
-const warnable = `t.state = 'trashed'`
+// warnable is of items that people are warned of: those that cleanup will remove. What
+// is held, or has something held below it, is not among them (C8).
+const warnable = `t.state = 'trashed' AND ` + notHeld
 
 // unwarned is of items of whose date nothing was told yet.
 const unwarned = `t.warned_for <> t.effective_at`
@@ -82,23 +83,25 @@ func (tx *Tx) findWithin(ctx context.Context, workspace string, step int64, limi
 // of any number of servers one tells.
 func (tx *Tx) MarkWarned(ctx context.Context, items []cullet.TrashItem, step int64) (told []cullet.TrashItem, err error) {
 	by := map[string]cullet.TrashItem{}
-	q := newQuery(`UPDATE trash_items AS t SET warned_for = t.effective_at, warned_step = $1
-		WHERE t.effective_at <= $2 AND `+warnable+` AND (`+unwarned+` OR t.warned_step > $1) AND t.id IN (`,
-		step, micros(tx.Now.Add(time.Duration(step)*dayLong)))
+	ids, marks := make([]any, len(items)), make([]string, len(items))
 	for n, t := range items {
-		by[t.ID] = t
-		if n > 0 {
-			q.add(", ")
-		}
-		q.add("?", t.ID)
+		by[t.ID], ids[n], marks[n] = t, t.ID, "?"
 	}
-	q.add(`) RETURNING id, effective_at`)
+	these := newQuery(``)
+	these.add(`id IN (`+strings.Join(marks, ", ")+`)`, ids...)
+	if err := tx.lockTrash(ctx, these.text(), these.args...); err != nil {
+		return nil, err
+	}
+	q := newQuery(`UPDATE trash_items AS t SET warned_for = t.effective_at, warned_step = $1
+		WHERE t.effective_at <= $2 AND `+warnable+` AND (`+unwarned+` OR t.warned_step > $1) AND t.`,
+		step, micros(tx.Now.Add(time.Duration(step)*dayLong)))
+	q.add(`id IN (`+strings.Join(marks, ", ")+`) RETURNING id, effective_at`, ids...)
 	type mark struct {
 		id string
 		at time.Time
 	}
-	marks, err := queryAll(ctx, tx, func(r row) (m mark, err error) { return m, r.Scan(&m.id, instant{&m.at}) }, q.text(), q.args...)
-	for _, m := range marks {
+	marked, err := queryAll(ctx, tx, func(r row) (m mark, err error) { return m, r.Scan(&m.id, instant{&m.at}) }, q.text(), q.args...)
+	for _, m := range marked {
 		t := by[m.id]
 		t.EffectiveAt = m.at
 		told = append(told, t)

@@ -129,6 +129,7 @@ func (b *Bin) keepOne(ctx context.Context, by cullet.Actor, id string, act func(
 			return err
 		}
 		e.ItemType, e.ItemID, e.ItemName = string(t.Type), t.ID, t.Handle()
+		e.Detail["target"] = t.Target
 		return tx.Audit(ctx, by, *e)
 	})
 	return t, err
