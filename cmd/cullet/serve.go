@@ -17,6 +17,8 @@ import (
 	"github.com/cullet-vision/cullet/internal/api"
 	"github.com/cullet-vision/cullet/internal/dataset"
 	"github.com/cullet-vision/cullet/internal/job"
+	"github.com/cullet-vision/cullet/internal/notify"
+	"github.com/cullet-vision/cullet/internal/outward"
 	"github.com/cullet-vision/cullet/internal/purge"
 	"github.com/cullet-vision/cullet/internal/store"
 	"github.com/cullet-vision/cullet/internal/trail"
@@ -71,6 +73,8 @@ type server struct {
 	desk    *purge.Desk
 	book    *account.Book
 	trail   *trail.Trail
+	notify  *notify.Desk
+	telling []func(context.Context) // what warns people and sends notices
 }
 
 // jobsAtOnce is how many jobs of the engine run at once in one process.
@@ -106,7 +110,27 @@ func newServer(ctx context.Context, s settings, g *ground, trainers []training.T
 	jobs.Handle(job.Rescue, v.bin.WorkRescue)
 	v.book, v.trail = account.NewBook(g.db, g.log), &trail.Trail{DB: g.db}
 	v.desk = &purge.Desk{DB: g.db, Bin: v.bin, Access: g.access, Ordered: v.engine.Wake}
+	v.notices()
 	return v, nil
+}
+
+// notices sets up what people are told by: webhooks, and mail where there is a server
+// for it.
+func (s *server) notices() {
+	guard := outward.Guard{AllowPrivate: s.settings.AllowPrivateURLs}
+	s.notify = &notify.Desk{DB: s.db, Guard: guard}
+	warner := &notify.Warner{DB: s.db, Log: s.log}
+	s.telling = append(s.telling, notify.NewSender(s.db, guard, s.log).Run, warner.Run)
+	if s.settings.SMTPURL == "" {
+		return
+	}
+	mail, err := notify.ParseSMTP(s.settings.SMTPURL)
+	if err != nil {
+		s.log.Error("no mail is sent", "err", err) // looked at before: a setting that is wrong starts no server
+		return
+	}
+	warner.Mail = true
+	s.telling = append(s.telling, notify.NewMailer(s.db, mail, s.settings.MailFrom, s.settings.PublicURL, s.log).Run)
 }
 
 // readHeaders bounds how long a request's head may take, and request how long all
@@ -140,7 +164,7 @@ func (s *server) serve(ctx context.Context, addr string, ready func(url string) 
 	if err := s.jobs.Start(work); err != nil {
 		return fmt.Errorf("starting the jobs: %w", err)
 	}
-	for _, run := range []func(context.Context){s.worker.Run, s.engine.Run, s.book.Run, s.housekeeping} {
+	for _, run := range append([]func(context.Context){s.worker.Run, s.engine.Run, s.book.Run, s.housekeeping}, s.telling...) {
 		workers.Go(func() { run(work) })
 	}
 	if err := ready("http://" + listener.Addr().String()); err != nil {
@@ -171,7 +195,7 @@ func (s *server) handler(ctx context.Context) (http.Handler, error) {
 	door := api.New(api.Server{DB: s.db, Access: s.access, Catalog: s.catalog, Intake: s.intake, Press: s.press, Queue: s.queue,
 		Shelf: s.shelf, Bin: s.bin, Book: s.book, Trail: s.trail, Blobs: s.blobs, Log: s.log, PublicURL: strings.TrimRight(s.settings.PublicURL, "/"), LinkKey: key})
 	pages := web.New(web.Server{DB: s.db, Access: s.access, Catalog: s.catalog, Press: s.press, Queue: s.queue, Shelf: s.shelf,
-		Bin: s.bin, Purge: s.desk, Blobs: s.blobs, Log: s.log, PublicURL: s.settings.PublicURL})
+		Bin: s.bin, Purge: s.desk, Notify: s.notify, Blobs: s.blobs, Log: s.log, PublicURL: s.settings.PublicURL})
 	split := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch path := r.URL.Path; {
 		case path == "/healthz":

@@ -13,6 +13,7 @@ import (
 	"github.com/BurntSushi/toml"
 	"github.com/alecthomas/kong"
 
+	"github.com/cullet-vision/cullet/internal/notify"
 	"github.com/cullet-vision/cullet/internal/training"
 )
 
@@ -28,7 +29,9 @@ type settings struct {
 	CleanupGrace     time.Duration `help:"How long cleanup waits, after the clock jumped or the server was off for long, before it purges what became due meanwhile." default:"24h" env:"CULLET_CLEANUP_GRACE"`
 	UploadMaxBytes   int64         `help:"Largest image that is taken, in bytes." default:"67108864" env:"CULLET_UPLOAD_MAX_BYTES"`
 	PublicURL        string        `name:"public-url" help:"Address that links are made from (default: that of the request)." placeholder:"URL" env:"CULLET_PUBLIC_URL"`
-	AllowPrivateURLs bool          `name:"allow-private-urls" help:"Let images be fetched from private networks (fetching itself comes with a later release)." env:"CULLET_ALLOW_PRIVATE_URLS"`
+	AllowPrivateURLs bool          `name:"allow-private-urls" help:"Let webhooks reach private networks, and images be fetched from there (fetching itself comes with a later release)." env:"CULLET_ALLOW_PRIVATE_URLS"`
+	SMTPURL          string        `name:"smtp-url" help:"Mail server for warnings: smtp://user:password@host:587 or smtps://user:password@host:465 (default: no mail)." placeholder:"URL" env:"CULLET_SMTP_URL"`
+	MailFrom         string        `name:"mail-from" help:"Sender of mails, such as Cullet <cullet@example.com>." placeholder:"ADDRESS" env:"CULLET_MAIL_FROM"`
 	LogFormat        string        `help:"text or json." enum:"text,json" default:"text" env:"CULLET_LOG_FORMAT"`
 	TrainingCapacity int           `help:"Trainings that run at once on this machine." default:"2" env:"CULLET_TRAINING_CAPACITY"`
 }
@@ -47,7 +50,14 @@ func (s settings) check() error {
 	case s.DatabaseURL != "" && !strings.HasPrefix(s.DatabaseURL, "postgres://") && !strings.HasPrefix(s.DatabaseURL, "postgresql://"):
 		return errors.New("--database-url must begin with postgres://")
 	}
-	return nil
+	if s.SMTPURL == "" {
+		return nil
+	}
+	_, err := notify.ParseSMTP(s.SMTPURL)
+	if err == nil {
+		err = notify.CheckFrom(s.MailFrom)
+	}
+	return err
 }
 
 func (s settings) blobs() string {

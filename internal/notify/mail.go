@@ -145,7 +145,7 @@ func (m *Mailer) try(ctx context.Context, next *store.Mail, ws cullet.Workspace)
 }
 
 func (m *Mailer) send(ctx context.Context, next store.Mail, ws cullet.Workspace) error {
-	msg := gomail.NewMsg()
+	msg := gomail.NewMsg(gomail.WithNoDefaultUserAgent())
 	if err := errors.Join(msg.From(m.From), msg.To(next.Address)); err != nil {
 		return err
 	}

@@ -16,6 +16,8 @@ import (
 	"github.com/cullet-vision/cullet"
 	"github.com/cullet-vision/cullet/internal/access"
 	"github.com/cullet-vision/cullet/internal/cullettest"
+	"github.com/cullet-vision/cullet/internal/notify"
+	"github.com/cullet-vision/cullet/internal/outward"
 	"github.com/cullet-vision/cullet/internal/purge"
 	"github.com/cullet-vision/cullet/internal/store"
 	"github.com/cullet-vision/cullet/internal/web"
@@ -37,7 +39,7 @@ func newHouse(t testing.TB, change ...func(*web.Server)) *house {
 	log := slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelError}))
 	h.engine = purge.NewEngine(w.DB, w.Blobs, time.Minute, log)
 	s := web.Server{DB: w.DB, Access: w.Access, Catalog: w.Catalog, Press: w.Press, Queue: w.Queue, Shelf: w.Shelf, Bin: w.Bin,
-		Purge: &purge.Desk{DB: w.DB, Bin: w.Bin, Access: w.Access}, Blobs: w.Blobs, Log: log}
+		Notify: &notify.Desk{DB: w.DB, Guard: outward.Guard{}}, Purge: &purge.Desk{DB: w.DB, Bin: w.Bin, Access: w.Access}, Blobs: w.Blobs, Log: log}
 	for _, c := range change {
 		c(&s)
 	}

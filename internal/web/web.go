@@ -28,6 +28,7 @@ import (
 	"github.com/cullet-vision/cullet/internal/access"
 	"github.com/cullet-vision/cullet/internal/blob"
 	"github.com/cullet-vision/cullet/internal/dataset"
+	"github.com/cullet-vision/cullet/internal/notify"
 	"github.com/cullet-vision/cullet/internal/purge"
 	"github.com/cullet-vision/cullet/internal/store"
 	"github.com/cullet-vision/cullet/internal/training"
@@ -46,6 +47,7 @@ type Server struct {
 	Shelf   *workflow.Shelf
 	Bin     *trash.Bin
 	Purge   *purge.Desk
+	Notify  *notify.Desk
 	Blobs   *blob.Store
 	Log     *slog.Logger
 
