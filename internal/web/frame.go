@@ -32,6 +32,9 @@ type frame struct {
 	MayEdit   bool
 	MayPurge  bool
 	MayEmpty  bool
+	DueSoon   *dueSoon // what is cleaned up soon, nil: nothing, or it was put away
+
+	MayWebhooks bool
 
 	secret string
 }
@@ -110,11 +113,15 @@ func (a *app) inside(v *visit, section string, titles ...string) (*frame, error)
 	f.Section, f.WS, f.Who, f.Role = section, v.ws, v.by.Name, v.by.Role
 	f.MayEdit = v.by.Can(cullet.ProjectUpdate)
 	f.MayPurge, f.MayEmpty = v.by.CanDo(cullet.PurgeItems), v.by.CanDo(cullet.EmptyTrash)
+	f.MayWebhooks = v.by.CanDo(cullet.ManageWebhooks)
 	if v.hx && v.Header.Get("HX-Target") == "dialog" {
 		return f, nil
 	}
 	var err error
 	if f.Trash, err = a.Bin.Summary(v.Context(), v.by); err != nil {
+		return nil, err
+	}
+	if err := a.warn(v, f); err != nil {
 		return nil, err
 	}
 	f.Jobs, err = a.running(v)

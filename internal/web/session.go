@@ -32,6 +32,7 @@ const (
 	sessionSince   = "since"
 	sessionTouched = "touched"
 	sessionFlash   = "flash"
+	sessionWebhook = "webhook" // whose secret the next page shows, once
 )
 
 func (a *app) newSessions() *scs.SessionManager {

@@ -123,6 +123,7 @@ func (a *app) routes() []route {
 		project  = ws + "/{project}"
 		version  = project + "/{n:[0-9]+}"
 		trash    = ws + "/settings/trash"
+		webhooks = ws + "/settings/webhooks"
 		workflow = ws + "/workflows/{workflow}"
 	)
 	return []route{
@@ -151,6 +152,15 @@ func (a *app) routes() []route {
 
 		{get, ws + "/settings", member, a.settings},
 		{get, ws + "/settings/jobs", member, a.jobs},
+		{post, ws + "/settings/due-soon/dismiss", member, a.dismissBanner},
+		{get, webhooks, member, a.webhooks},
+		{post, webhooks, member, a.newWebhook},
+		{post, webhooks + "/deliveries/{delivery}/retry", member, a.retryDelivery},
+		{get, webhooks + "/{hook}", member, a.webhook},
+		{post, webhooks + "/{hook}", member, a.changeWebhook},
+		{get, webhooks + "/{hook}/remove", member, a.removeWebhookDialog},
+		{post, webhooks + "/{hook}/remove", member, a.removeWebhook},
+		{post, webhooks + "/{hook}/test", member, a.testWebhook},
 		{get, trash, member, a.trash},
 		{get, trash + "/history", member, a.history},
 		{get, trash + "/slug-check", member, a.slugCheck},
