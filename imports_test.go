@@ -28,6 +28,10 @@ var bans = []struct {
 	{"internal/web", "internal/api", "the doors know nothing of each other"},
 	{"internal/store", "internal/trash", "the ground knows nothing of the story"},
 	{"internal/blob", "internal/store", "the ground's parts know nothing of each other"},
+	{"internal/notify", "internal/purge", "who warns deletes nothing"},
+	{"internal/notify", "internal/trash", "notices come by the outbox alone, so that no act waits for who is told of it"},
+	{"internal/api", "internal/notify", "no API key says where notices go"},
+	{"internal/outward", "internal/store", "what guards requests knows nothing of who asks"},
 }
 
 // only lists packages that few may import directly.
@@ -42,6 +46,7 @@ var only = []struct {
 	{"internal/blob/fileblob", []string{"cmd/cullet"}, "drivers are chosen in one place"},
 	{"internal/blob/memblob", []string{"internal/cullettest"}, "it is for tests"},
 	{"internal/cullettest", nil, "it is for tests"},
+	{"internal/notify", []string{"internal/web", "cmd/cullet"}, "it is started by cmd and set up in the web app; all others write notices into the outbox"},
 	{"internal/web", []string{"cmd/cullet"}, "the doors are wired in cmd"},
 	{"internal/api", []string{"cmd/cullet"}, "the doors are wired in cmd"},
 }
