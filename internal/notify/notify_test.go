@@ -102,14 +102,6 @@ func (w *town) out() []notify.Sent {
 	return all
 }
 
-// topics lists what is in the outbox, as "topic name".
-func (w *town) topics() (all []string) {
-	for _, s := range w.out() {
-		all = append(all, string(s.Notice.Topic)+" "+s.Notice.ItemName)
-	}
-	return all
-}
-
 // warned lists the steps that an item was warned of.
 func (w *town) warned(item string) (steps []string) {
 	for _, s := range w.out() {
@@ -810,7 +802,7 @@ func TestSignature(t *testing.T) {
 		t.Fatal("docs/webhooks.md has no Python snippet")
 	}
 	w := newTown(t, cullettest.NewDatabase(t, "sqlite"))
-	w.Clock.Advance(time.Since(w.Clock.Now())) // the snippet compares with its own clock
+	w.Clock.Advance(cullet.SystemClock{}.Now().Sub(w.Clock.Now())) // the snippet compares with its own clock
 	r := newReceiver(t, nil)
 	h := w.hook(r.URL)
 	if _, err := w.desk.Test(ctx, w.Person(), h.ID); err != nil {
