@@ -70,6 +70,9 @@ type Info struct {
 	ModTime time.Time // when it was put, by the clock handed to New where the driver can keep that
 }
 
+// ErrCorrupt is what is wrapped where bytes are not those that their path names.
+var ErrCorrupt = errors.New("the bytes are not those that were put")
+
 // Driver keeps bytes under names that the Store chooses. Names are relative,
 // with "/" between at most two parts, and need no checking or escaping.
 // All methods may be called at once from many goroutines. An error that means
@@ -160,6 +163,45 @@ func (s *Store) kept(ctx context.Context, path string, n int64) error {
 	}
 	return &cullet.Error{Code: cullet.Unavailable, Err: err,
 		Message: "the server's storage did not keep what was sent; nothing was taken. Send it again, and tell the operator if that does not help"}
+}
+
+// Import keeps a copy of another store's blob under the very path that it has
+// there, so that rows which came along refer to it, and says how long it is. What
+// the digest in the path is not that of is refused with ErrCorrupt. It is not
+// pending: its row is known. One that is there already is replaced.
+func (s *Store) Import(ctx context.Context, path string, r io.Reader) (int64, error) {
+	if err := check(path); err != nil {
+		return 0, err
+	}
+	draft, err := s.driver.Create(ctx, s.stamped(random()))
+	if err != nil {
+		return 0, s.refuse("begin a blob", err)
+	}
+	sum := sha256.New()
+	n, err := copyAtMost(ctx, draft, sum, r, NoLimit)
+	if digest := hex.EncodeToString(sum.Sum(nil)); err == nil && digest != digestOf(path) {
+		err = fmt.Errorf("%s has the digest %s: %w", path, digest, ErrCorrupt)
+	}
+	if err != nil {
+		return 0, s.refuse("copy a blob", errors.Join(err, discarded(draft)))
+	}
+	if err := draft.Commit(ctx, path, s.clock.Now()); err != nil {
+		return 0, s.refuse("commit a blob", err)
+	}
+	return n, s.Settle(ctx, path)
+}
+
+func digestOf(path string) string { return path[len("aa/") : len("aa/")+2*sha256.Size] }
+
+// CheckPath refuses, with ErrPath, what is not the path of a blob with that digest.
+func CheckPath(path, digest string) error {
+	if err := check(path); err != nil {
+		return err
+	}
+	if digestOf(path) != digest {
+		return fmt.Errorf("%s is not the path of bytes with the digest %.100q: %w", path, digest, ErrPath)
+	}
+	return nil
 }
 
 func discarded(d Draft) error {

@@ -51,6 +51,7 @@ func (c *Clock) Move(d time.Duration) {
 func Run(t *testing.T, open func(t *testing.T) blob.Driver) {
 	for name, test := range map[string]func(*testing.T, blob.Driver){
 		"PutOpen":         testPutOpen,
+		"Import":          testImport,
 		"SameBytesTwice":  testSameBytesTwice,
 		"Seek":            testSeek,
 		"TooLarge":        testTooLarge,
@@ -100,6 +101,41 @@ func testPutOpen(t *testing.T, d blob.Driver) {
 		}
 	}
 	wantAreas(t, d, 5, 0, 0)
+}
+
+// Import keeps another store's blob under its path there, when its bytes are those
+// that the path names; else nothing is left.
+func testImport(t *testing.T, d blob.Driver) {
+	s := blob.New(d, NewClock())
+	p := put(t, s, "one")
+	if err := s.Remove(t.Context(), p.Path); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Import(t.Context(), p.Path, strings.NewReader("two")); !errors.Is(err, blob.ErrCorrupt) {
+		t.Errorf("other bytes: %v, want ErrCorrupt", err)
+	}
+	if _, err := s.Import(t.Context(), p.Path, iotest.TimeoutReader(iotest.OneByteReader(strings.NewReader("one")))); !errors.Is(err, iotest.ErrTimeout) {
+		t.Errorf("a reader that fails: %v", err)
+	}
+	for _, path := range []string{"../" + p.Path, "/etc/passwd", p.Path + "x", "00/" + p.Path[3:], ""} {
+		if _, err := s.Import(t.Context(), path, strings.NewReader("one")); !errors.Is(err, blob.ErrPath) {
+			t.Errorf("the path %q: %v, want ErrPath", path, err)
+		}
+	}
+	wantAreas(t, d, 0, 0, 0)
+	for range 2 { // again is harmless
+		if n, err := s.Import(t.Context(), p.Path, strings.NewReader("one")); n != 3 || err != nil {
+			t.Fatalf("Import = %d, %v", n, err)
+		}
+	}
+	if got := read(t, s, p.Path); string(got) != "one" {
+		t.Errorf("it came back as %q", got)
+	}
+	err := s.Unsettled(t.Context(), Start.AddDate(1, 0, 0), func(path string) error { t.Errorf("%s is pending", path); return nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantAreas(t, d, 1, 0, 0)
 }
 
 // C4: the same bytes put again are another blob, so that removing the one never
