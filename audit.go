@@ -44,6 +44,7 @@ const (
 	ActWebhookRemoved  Act = "webhook-removed"
 	ActWebhookTested   Act = "webhook-tested"
 	ActWebhookRetried  Act = "webhook-retried" // a delivery is tried again
+	ActRestoredBackup  Act = "restored-backup" // what follows is a copy's own history; the original may go on
 )
 
 // AuditEntry is one line of the workspace's append-only audit (A1). Each entry

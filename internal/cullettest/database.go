@@ -32,6 +32,17 @@ type Database struct {
 // Open opens it for a store with the given clock, until the test ends.
 func (d Database) Open(t testing.TB, clock cullet.Clock) *store.DB {
 	t.Helper()
+	db, err := store.Open(context.Background(), d.Connect(t), clock)
+	if err != nil {
+		t.Fatalf("opening the store on %s: %v", d.Name, err)
+	}
+	t.Cleanup(func() { db.Close() })
+	return db
+}
+
+// Connect opens it without a store: who calls closes it.
+func (d Database) Connect(t testing.TB) store.Conn {
+	t.Helper()
 	var conn store.Conn
 	var err error
 	if d.Name == "sqlite" {
@@ -42,12 +53,7 @@ func (d Database) Open(t testing.TB, clock cullet.Clock) *store.DB {
 	if err != nil {
 		t.Fatalf("opening %s: %v", d.Name, err)
 	}
-	db, err := store.Open(context.Background(), conn, clock)
-	if err != nil {
-		t.Fatalf("opening the store on %s: %v", d.Name, err)
-	}
-	t.Cleanup(func() { db.Close() })
-	return db
+	return conn
 }
 
 // Databases lists the databases that tests run on here.

@@ -222,6 +222,8 @@ func (r *Report) orphan(ctx context.Context, blobs *blob.Store, i blob.Info, rep
 	if !repair {
 		return nil
 	}
+	// It has no row, and is not one that a purge has yet to unlink (KnownPaths), so no
+	// snapshot of a backup that is under way refers to it.
 	if err := blobs.Quarantine(ctx, i.Path); err != nil {
 		return err
 	}

@@ -26,6 +26,7 @@ type Engine struct {
 	ServerTime func(ctx context.Context) (time.Time, error)
 
 	worker string
+	held   bool // the log says already that files wait for a backup
 	wake   chan struct{}
 	size   batchSize
 	due    time.Time // next look for what is due
@@ -35,6 +36,7 @@ type Engine struct {
 const (
 	lease      = 10 * time.Second // of a worker on an item; renewed with each batch
 	retryAfter = 5 * time.Minute  // of what could not be done (C11)
+	backupLook = 5 * time.Second  // between two looks whether a backup that holds files has ended
 	look       = time.Second      // between two looks for orders and for what others left
 	many       = 100              // items looked at in one round
 	files      = 200              // unlinked between two renewals of the lease
@@ -221,6 +223,10 @@ func (e *Engine) share(ctx context.Context) (worked bool, err error) {
 			return worked, ctx.Err()
 		case errors.Is(err, errOther):
 			continue
+		case errors.Is(err, errBackup):
+			if err := e.postpone(ctx, t); err != nil {
+				return worked, err
+			}
 		case err != nil:
 			e.delay(ctx, t, err)
 		}
@@ -231,6 +237,9 @@ func (e *Engine) share(ctx context.Context) (worked bool, err error) {
 
 // errOther says that another worker has the item, or ended it.
 var errOther = errors.New("another worker has the item")
+
+// errBackup says that files are not unlinked as long as a backup may still copy them.
+var errBackup = errors.New("a backup is under way: files wait until it has ended")
 
 // step takes one item one step on: a batch of rows, else a batch of blobs, else a
 // batch of files, else its end.
@@ -291,15 +300,29 @@ func (e *Engine) collect(ctx context.Context, t cullet.TrashItem) (n int64, err 
 
 // unlink removes a batch of files whose rows are gone. One that cannot be removed
 // stops neither the rest nor the retry (C11).
+//
+// No file goes that a backup still needs (C6). A backup takes its lease, then its
+// snapshot of the rows, and then copies the files that these refer to. The list of
+// files and the lease are looked at here in one snapshot. Either it sees no lease:
+// then it is older than the lease, so older than the backup's snapshot, which does
+// not have the rows of these files any more. Or it sees the lease: then nothing goes.
 func (e *Engine) unlink(ctx context.Context, item string, t cullet.TrashItem) (n int, err error) {
 	var todo []store.Unlink
+	backup := false
 	err = e.DB.View(ctx, func(tx *store.Tx) error {
-		todo, err = tx.ListUnlinks(ctx, item, files)
+		if todo, err = tx.ListUnlinks(ctx, item, files); err != nil || len(todo) == 0 {
+			return err
+		}
+		backup, err = tx.BackupRunning(ctx)
 		return err
 	})
 	if err != nil || len(todo) == 0 {
 		return 0, err
 	}
+	if backup {
+		return 0, errBackup
+	}
+	e.held = false
 	var done []store.Unlink
 	stuck := map[string]error{}
 	for _, u := range todo {
@@ -329,10 +352,26 @@ func (e *Engine) unlink(ctx context.Context, item string, t cullet.TrashItem) (n
 func (e *Engine) leftovers(ctx context.Context) error {
 	for {
 		n, err := e.unlink(ctx, "", cullet.TrashItem{})
+		if errors.Is(err, errBackup) {
+			return nil
+		}
 		if n == 0 || err != nil {
 			return err
 		}
 	}
+}
+
+// postpone looks at an item again in a while: only files are left of it, and they
+// wait for a backup. Others take their turns meanwhile.
+func (e *Engine) postpone(ctx context.Context, t cullet.TrashItem) error {
+	if !e.held {
+		e.held = true
+		e.Log.Info("files of what is deleted wait to be removed until the backup that is under way has ended", "item", t.ID)
+	}
+	err := e.DB.Update(ctx, func(tx *store.Tx) error {
+		return tx.DelayItem(ctx, t.ID, t.Problem, tx.Now.Add(backupLook))
+	})
+	return ignoreNoRow(err)
 }
 
 // finish ends an item of which nothing is left: it is gone, and the audit and the

@@ -5,7 +5,7 @@
 //
 //   - D3: whoever reads what is live reads a view named active_…, which hides
 //     what is in Trash, by ancestors too. Only trash.go, keep.go, account.go, warn.go,
-//     purge.go and fsck.go read the tables below; a test looks for strays.
+//     purge.go, fsck.go, lock.go and dump.go read the tables below; a test looks for strays.
 //   - Locks are taken root first: workspace, project, version, then rows below;
 //     the head of the audit chain is locked last, and only the webhooks that are
 //     told of it after that.
@@ -86,17 +86,26 @@ var ErrNoRow = errors.New("no such row")
 
 // Open takes an open database into use and brings its schema up to date.
 func Open(ctx context.Context, conn Conn, clock cullet.Clock) (*DB, error) {
+	return OpenAt(ctx, conn, clock, LatestSchema())
+}
+
+// OpenAt takes an open database into use and brings its schema up to the given
+// version only: that of a backup, which it is then filled from. Migrate does the rest.
+func OpenAt(ctx context.Context, conn Conn, clock cullet.Clock, version int64) (*DB, error) {
 	db := &DB{conn: conn, clock: clock}
 	if conn.Dialect.Name() == "sqlite" {
 		db.kept = map[*sql.DB]*statements{conn.Writer: newStatements(conn.Writer), conn.Reader: newStatements(conn.Reader)}
 	}
-	if err := db.migrate(ctx); err != nil {
+	if err := db.migrate(ctx, version); err != nil {
 		return nil, fmt.Errorf("migrating the database: %w", err)
 	}
 	return db, nil
 }
 
-func (db *DB) migrate(ctx context.Context) error {
+// Migrate brings the schema up to date.
+func (db *DB) Migrate(ctx context.Context) error { return db.migrate(ctx, LatestSchema()) }
+
+func (db *DB) migrate(ctx context.Context, version int64) error {
 	dialect := goose.DialectSQLite3
 	if db.conn.Dialect.Name() == "postgres" {
 		dialect = goose.DialectPostgres
@@ -114,6 +123,10 @@ func (db *DB) migrate(ctx context.Context) error {
 		return err
 	}
 	for {
+		at, err := p.GetDBVersion(ctx)
+		if err != nil || at >= version {
+			return err
+		}
 		if err := failpoint.At("migrate.next"); err != nil {
 			return err
 		}

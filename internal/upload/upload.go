@@ -291,17 +291,20 @@ func Release(ctx context.Context, db *store.DB, blobs *blob.Store, s blob.Stored
 	_ = settle(ctx, db, blobs, s.Path)
 }
 
+// settle removes no file that had a row once: where that was purged since, the file
+// is the purge's to unlink, which waits for a backup that may still need it (C6). A
+// file that never had a row is in no backup's snapshot.
 func settle(ctx context.Context, db *store.DB, blobs *blob.Store, path string) error {
-	var known bool
+	var known map[string]bool
 	failpoint.Pass("upload.settle")
 	err := db.View(ctx, func(tx *store.Tx) (err error) {
-		known, err = tx.HasBlob(ctx, path)
+		known, err = tx.KnownPaths(ctx, []string{path})
 		return err
 	})
 	switch {
 	case err != nil:
 		return err
-	case known:
+	case known[path]:
 		return blobs.Settle(ctx, path)
 	}
 	return blobs.Remove(ctx, path)
