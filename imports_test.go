@@ -26,6 +26,7 @@ var bans = []struct {
 	{"internal/account", "internal/purge", "a dry run changes nothing"},
 	{"internal/api", "internal/web", "the doors know nothing of each other"},
 	{"internal/web", "internal/api", "the doors know nothing of each other"},
+	{"internal/backup", "internal/purge", "a backup and its restore delete nothing of a server's"},
 	{"internal/store", "internal/trash", "the ground knows nothing of the story"},
 	{"internal/blob", "internal/store", "the ground's parts know nothing of each other"},
 	{"internal/notify", "internal/purge", "who warns deletes nothing"},
@@ -47,6 +48,7 @@ var only = []struct {
 	{"internal/blob/memblob", []string{"internal/cullettest"}, "it is for tests"},
 	{"internal/cullettest", nil, "it is for tests"},
 	{"internal/notify", []string{"internal/web", "cmd/cullet"}, "it is started by cmd and set up in the web app; all others write notices into the outbox"},
+	{"internal/backup", []string{"cmd/cullet"}, "a backup holds every workspace: it is the operator's, and no door's"},
 	{"internal/web", []string{"cmd/cullet"}, "the doors are wired in cmd"},
 	{"internal/api", []string{"cmd/cullet"}, "the doors are wired in cmd"},
 }
