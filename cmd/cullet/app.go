@@ -22,6 +22,9 @@ import (
 	"github.com/cullet-vision/cullet/internal/upload"
 )
 
+// databaseFile is SQLite's, in the data folder.
+const databaseFile = "cullet.db"
+
 // ground is what everything stands on: a database and the bytes beside it.
 type ground struct {
 	db     *store.DB
@@ -40,7 +43,10 @@ func openGround(ctx context.Context, s settings, create bool) (*ground, error) {
 	if err := s.check(); err != nil {
 		return nil, err
 	}
-	database := filepath.Join(s.Data, "cullet.db")
+	database := filepath.Join(s.Data, databaseFile)
+	if err := notHalfRestored(s.Data); err != nil {
+		return nil, err
+	}
 	if !create {
 		if _, err := os.Stat(s.Data); err != nil {
 			return nil, fmt.Errorf("%s: %w", s.Data, errNoData)
@@ -59,6 +65,9 @@ func openGround(ctx context.Context, s settings, create bool) (*ground, error) {
 	db, err := store.Open(ctx, conn, cullet.SystemClock{})
 	if err != nil {
 		return nil, errors.Join(err, conn.Close())
+	}
+	if err := notUnfinished(ctx, db); err != nil {
+		return nil, errors.Join(err, db.Close())
 	}
 	driver, err := fileblob.New(s.blobs())
 	if err != nil {

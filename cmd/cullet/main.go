@@ -25,6 +25,8 @@ type commands struct {
 	Fsck      fsckCommand      `cmd:"" help:"Prove that nothing dangles, is missing or left over, or was rewritten. Exit status 0 clean, 1 findings, 2 could not look."`
 	Trash     trashCommand     `cmd:"" help:"Dry runs of cleanup, and bringing back what a stray script deleted; over the API, with a key."`
 	Audit     auditCommand     `cmd:"" help:"Write a workspace's audit as JSON lines, which docs/audit.md says how to verify."`
+	Backup    backupCommand    `cmd:"" help:"Copy a server, which may be serving, into a folder of snapshots or a .tar file."`
+	Restore   restoreCommand   `cmd:"" name:"restore-backup" help:"Make a server from a backup, in a new data folder and an empty database. Exit status 1 not restored, 2 restored with findings."`
 	Workspace workspaceCommand `cmd:"" help:"Workspaces of a server."`
 }
 
