@@ -199,6 +199,7 @@ const (
 	Soon    Urgency = "soon"    // at most 7 days
 	LastDay Urgency = "last"    // at most 24 hours
 	Due     Urgency = "due"     // the date has passed
+	Waiting Urgency = "waiting" // it has, but cleanup waits (C6); the item alone cannot say so
 	Held    Urgency = "held"    // it is held
 	Leaving Urgency = "purging" // it is being deleted
 )

@@ -114,14 +114,16 @@ func (p *Plan) choose(ctx context.Context, tx *store.Tx, by cullet.Actor, c Choi
 	for _, id := range c.Items {
 		chosen[id] = true
 	}
+	why, err := forbidding(ctx, tx, by.Workspace)
+	if err != nil {
+		return err
+	}
 	goes := map[string]bool{}
 	left := 0
 	for _, t := range all {
 		reason := "it is being deleted already"
 		if t.State == cullet.Trashed {
-			if reason, err = forbidden(ctx, tx, t); err != nil {
-				return err
-			}
+			reason = why(t)
 		}
 		switch {
 		case !c.All && !chosen[t.ID]:

@@ -136,21 +136,32 @@ func trusted(ctx context.Context, tx *store.Tx, w cullet.Workspace) (time.Time, 
 // forbidden says why a person may not delete an item permanently now, "" where they
 // may: it is held (C8), or purge protection is on and its date has not come (C9).
 func forbidden(ctx context.Context, tx *store.Tx, t cullet.TrashItem) (string, error) {
-	if t.Held() {
-		return t.HeldWords(), nil
-	}
-	w, err := tx.GetWorkspaceByID(ctx, t.Workspace)
+	why, err := forbidding(ctx, tx, t.Workspace)
 	if err != nil {
 		return "", err
+	}
+	return why(t), nil
+}
+
+// forbidding is forbidden for many items of a workspace, at this instant.
+func forbidding(ctx context.Context, tx *store.Tx, workspace string) (why func(cullet.TrashItem) string, err error) {
+	w, err := tx.GetWorkspaceByID(ctx, workspace)
+	if err != nil {
+		return nil, err
 	}
 	now, err := trusted(ctx, tx, w)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
-	if w.Protection(now) && t.EffectiveAt.After(now) {
-		return "purge protection is on: nothing is deleted permanently before its date", nil
-	}
-	return "", nil
+	return func(t cullet.TrashItem) string {
+		switch {
+		case t.Held():
+			return t.HeldWords()
+		case w.Protection(now) && t.EffectiveAt.After(now):
+			return "purge protection is on: nothing is deleted permanently before its date"
+		}
+		return ""
+	}, nil
 }
 
 // Protect switches purge protection on, at once (C9).

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -279,6 +280,7 @@ type TrashFilter struct {
 	Limit   int
 	Purging bool // only what is being deleted
 	Held    bool // only what is held, itself or by what lies below it
+	Free    bool // only what is not
 }
 
 func (f TrashFilter) apply(q *query) {
@@ -312,6 +314,9 @@ func (f TrashFilter) apply(q *query) {
 	}
 	if f.Held {
 		q.and(`(t.held_at > 0 OR ` + heldBelow + `)`)
+	}
+	if f.Free {
+		q.and(notHeld)
 	}
 }
 
@@ -378,8 +383,13 @@ func (tx *Tx) TrashTotals(ctx context.Context, workspace string) (map[cullet.Tra
 	return by, err
 }
 
-// NextCleanup is when the next item of a workspace is due, zero where none is in Trash.
+// NextCleanup is when the next item of a workspace is due, zero where none is: cleanup
+// passes by what is held (C8).
 func (tx *Tx) NextCleanup(ctx context.Context, workspace string) (time.Time, error) {
-	return queryOne(ctx, tx, func(r row) (t time.Time, err error) { return t, r.Scan(instant{&t}) },
-		`SELECT COALESCE(MIN(effective_at), 0) FROM trash_items WHERE workspace_id = $1`, workspace)
+	at, err := queryOne(ctx, tx, func(r row) (t time.Time, err error) { return t, r.Scan(instant{&t}) },
+		`SELECT t.effective_at FROM trash_items t WHERE t.workspace_id = $1 AND `+notHeld+` ORDER BY t.effective_at LIMIT 1`, workspace)
+	if errors.Is(err, ErrNoRow) {
+		return time.Time{}, nil
+	}
+	return at, err
 }

@@ -28,6 +28,9 @@ type Kept struct {
 // Hold holds items, with a reason, until they are released: nobody purges them
 // meanwhile, nor their parents (C8). Each is held or refused by itself.
 func (b *Bin) Hold(ctx context.Context, by cullet.Actor, items []string, reason string) ([]Kept, error) {
+	if err := b.mayKeep(ctx, by, len(items)); err != nil {
+		return nil, err
+	}
 	reason = strings.TrimSpace(reason)
 	if n := utf8.RuneCountInString(reason); n < leastReason || n > mostReason {
 		return nil, cullet.E(cullet.Invalid, "a hold needs a reason of %d to %d characters; this one has %d", leastReason, mostReason, n)
@@ -77,13 +80,8 @@ func Later(d time.Duration) Until {
 func (b *Bin) Postpone(ctx context.Context, by cullet.Actor, items []string, until Until) ([]Kept, error) {
 	return b.keep(ctx, by, items, func(tx *store.Tx, t cullet.TrashItem) (*cullet.AuditEntry, error) {
 		at := until(t).UTC().Truncate(time.Microsecond)
-		switch {
-		case !at.After(t.EffectiveAt):
-			return nil, cullet.E(cullet.Invalid, "%s %s is kept until %s already; a new date must be later", t.Type, t.Handle(), t.EffectiveAt.Format(time.RFC3339))
-		case !at.After(tx.Now):
-			return nil, cullet.E(cullet.Invalid, "%s has passed already; a new date must lie ahead", at.Format(time.RFC3339))
-		case at.After(tx.Now.Add(cullet.MostPostponed)):
-			return nil, cullet.E(cullet.Invalid, "%s is more than %d days ahead, which is the most in one act", at.Format(time.RFC3339), cullet.MostPostponed/(24*time.Hour))
+		if err := CheckLater(t, at, tx.Now); err != nil {
+			return nil, err
 		}
 		if err := tx.PostponeItem(ctx, t, at); err != nil {
 			return nil, err
@@ -93,10 +91,33 @@ func (b *Bin) Postpone(ctx context.Context, by cullet.Actor, items []string, unt
 	})
 }
 
+// CheckLater says why an item's cleanup cannot be moved to a date: it must be later
+// than the present one (C7), lie ahead, and not further than a year.
+func CheckLater(t cullet.TrashItem, at, now time.Time) error {
+	const minute = "2 Jan 2006 15:04 UTC"
+	switch {
+	case !at.After(t.EffectiveAt):
+		return cullet.E(cullet.Invalid, "%s %s is kept until %s already; a new date must be later", t.Type, t.Handle(), t.EffectiveAt.UTC().Format(minute))
+	case !at.After(now):
+		return cullet.E(cullet.Invalid, "%s has passed already; a new date must lie ahead", at.UTC().Format(minute))
+	case at.After(now.Add(cullet.MostPostponed)):
+		return cullet.E(cullet.Invalid, "%s is more than %d days ahead, which is the most in one act", at.UTC().Format(minute), cullet.MostPostponed/(24*time.Hour))
+	}
+	return nil
+}
+
+// mayKeep refuses who may not have items stay longer, whatever else is wrong.
+func (b *Bin) mayKeep(ctx context.Context, by cullet.Actor, items int) error {
+	if by.CanDo(cullet.HoldItems) {
+		return nil
+	}
+	return b.RefuseWrite(ctx, by, fmt.Sprintf("%d items", items), "only an administrator who is signed in to the web app can hold, release or postpone what is in Trash")
+}
+
 // keep does one act on each of the items, each in a transaction of its own.
 func (b *Bin) keep(ctx context.Context, by cullet.Actor, items []string, act func(*store.Tx, cullet.TrashItem) (*cullet.AuditEntry, error)) ([]Kept, error) {
-	if !by.CanDo(cullet.HoldItems) {
-		return nil, b.RefuseWrite(ctx, by, fmt.Sprintf("%d items", len(items)), "only an administrator who is signed in to the web app can hold, release or postpone what is in Trash")
+	if err := b.mayKeep(ctx, by, len(items)); err != nil {
+		return nil, err
 	}
 	all := make([]Kept, 0, len(items))
 	for _, id := range items {

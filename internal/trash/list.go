@@ -113,7 +113,7 @@ type Summary struct {
 	Items   int64
 	Bytes   int64 // logical: still count as storage (D9)
 	ByType  map[cullet.Trashable]store.TrashTotal
-	Next    time.Time // next cleanup, zero: nothing is in Trash
+	Next    time.Time // next cleanup, zero: nothing is in Trash that is not held
 	DueSoon int64     // cleaned up within 7 days, counted up to MostCounted
 }
 
@@ -129,7 +129,7 @@ func (b *Bin) Summary(ctx context.Context, by cullet.Actor) (s Summary, err erro
 		if s.Next, err = tx.NextCleanup(ctx, by.Workspace); err != nil {
 			return err
 		}
-		s.DueSoon, err = tx.CountTrash(ctx, by.Workspace, store.TrashFilter{DueBy: tx.Now.Add(7 * 24 * time.Hour)}, MostCounted)
+		s.DueSoon, err = tx.CountTrash(ctx, by.Workspace, store.TrashFilter{DueBy: tx.Now.Add(7 * 24 * time.Hour), Free: true}, MostCounted)
 		return err
 	})
 	for _, t := range s.ByType {
