@@ -118,7 +118,7 @@ func (a *app) settings(w http.ResponseWriter, v *visit) error {
 	if err != nil {
 		return err
 	}
-	return a.render(w, v, http.StatusOK, "settings", settingsPage{f, span(a.Bin.RetentionOf(v.ws))})
+	return a.render(w, v, http.StatusOK, "settings", settingsPage{f, kept(a.Bin.RetentionOf(v.ws))})
 }
 
 // signInURL is where who is not signed in goes first.

@@ -39,7 +39,7 @@ func newHouse(t testing.TB, change ...func(*web.Server)) *house {
 	log := slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelError}))
 	h.engine = purge.NewEngine(w.DB, w.Blobs, time.Minute, log)
 	s := web.Server{DB: w.DB, Access: w.Access, Catalog: w.Catalog, Press: w.Press, Queue: w.Queue, Shelf: w.Shelf, Bin: w.Bin,
-		Notify: &notify.Desk{DB: w.DB, Guard: outward.Guard{}}, Purge: &purge.Desk{DB: w.DB, Bin: w.Bin, Access: w.Access}, Blobs: w.Blobs, Log: log}
+		Notify: &notify.Desk{DB: w.DB, Guard: outward.Guard{}}, Purge: desk(h), Blobs: w.Blobs, Log: log}
 	for _, c := range change {
 		c(&s)
 	}
@@ -47,6 +47,9 @@ func newHouse(t testing.TB, change ...func(*web.Server)) *house {
 	t.Cleanup(h.server.Close)
 	return h
 }
+
+// desk is where permanent deletions are ordered and protected against.
+func desk(h *house) *purge.Desk { return &purge.Desk{DB: h.DB, Bin: h.Bin, Access: h.Access} }
 
 // person makes a member with a role, who signs in with cullettest.Password.
 func (h *house) person(name string, role cullet.Role) {

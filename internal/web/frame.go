@@ -6,7 +6,9 @@ import (
 	"encoding/json"
 	"html/template"
 	"net/http"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/cullet-vision/cullet"
 	"github.com/cullet-vision/cullet/internal/trash"
@@ -27,6 +29,7 @@ type frame struct {
 	Trash     trash.Summary
 	Jobs      []job
 	Flash     *flash
+	Now       time.Time
 	Live      bool // something runs: without script the page loads itself again
 	Fragment  bool // asked for by script
 	MayEdit   bool
@@ -35,6 +38,9 @@ type frame struct {
 	DueSoon   *dueSoon // what is cleaned up soon, nil: nothing, or it was put away
 
 	MayWebhooks bool
+	MayKeep     bool // hold, release, postpone
+	MayPolicy   bool
+	Banners     banners
 
 	secret string
 }
@@ -57,6 +63,7 @@ type flash struct {
 	Open   string   `json:"o,omitempty"` // address of what came back
 	Item   string   `json:"i,omitempty"` // trash item whose row shows it
 	Report []line   `json:"l,omitempty"` // of several items, one line each
+	Did    string   `json:"d,omitempty"` // what was done to them, "" for restored
 }
 
 // line is what became of one of several items.
@@ -93,7 +100,7 @@ func (a *app) heard(v *visit) *flash {
 // bare is the frame of a page outside any workspace.
 func (a *app) bare(v *visit, titles ...string) *frame {
 	return &frame{Title: strings.Join(append(titles, "Cullet"), " · "), Theme: themeOf(v), Shortcuts: taste(v.Request, shortcutsCookie) == "",
-		URL: v.URL.RequestURI(), Person: v.person, Flash: a.heard(v), Fragment: v.hx, secret: v.secret}
+		URL: v.URL.RequestURI(), Person: v.person, Now: v.now, Flash: a.heard(v), Fragment: v.hx, secret: v.secret}
 }
 
 func themeOf(v *visit) string {
@@ -114,11 +121,15 @@ func (a *app) inside(v *visit, section string, titles ...string) (*frame, error)
 	f.MayEdit = v.by.Can(cullet.ProjectUpdate)
 	f.MayPurge, f.MayEmpty = v.by.CanDo(cullet.PurgeItems), v.by.CanDo(cullet.EmptyTrash)
 	f.MayWebhooks = v.by.CanDo(cullet.ManageWebhooks)
+	f.MayKeep, f.MayPolicy = v.by.CanDo(cullet.HoldItems), v.by.CanDo(cullet.SetPolicy)
 	if v.hx && v.Header.Get("HX-Target") == "dialog" {
 		return f, nil
 	}
 	var err error
 	if f.Trash, err = a.Bin.Summary(v.Context(), v.by); err != nil {
+		return nil, err
+	}
+	if f.Banners, err = a.banners(v); err != nil {
 		return nil, err
 	}
 	if err := a.warn(v, f); err != nil {
@@ -162,7 +173,7 @@ func (a *app) write(w http.ResponseWriter, status int, name, entry string, page 
 // parsePages makes a template of each page: the page's own, with the base and the
 // parts that all share.
 func parsePages() map[string]*template.Template {
-	shared := template.Must(template.New("").Funcs(funcs).ParseFS(files, "templates/base.html", "templates/parts.html", "templates/rows.html"))
+	shared := template.Must(template.New("").Funcs(funcs).ParseFS(files, "templates/base.html", "templates/parts.html", "templates/rows.html", "templates/banners.html"))
 	entries, err := files.ReadDir("templates")
 	if err != nil {
 		panic(err) // embedded: a bug of the build
@@ -170,7 +181,7 @@ func parsePages() map[string]*template.Template {
 	pages := map[string]*template.Template{}
 	for _, e := range entries {
 		name := strings.TrimSuffix(e.Name(), ".html")
-		if name == "base" || name == "parts" || name == "rows" {
+		if slices.Contains([]string{"base", "parts", "rows", "banners"}, name) {
 			continue
 		}
 		pages[name] = template.Must(template.Must(shared.Clone()).ParseFS(files, "templates/"+e.Name()))

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/cullet-vision/cullet"
+	"github.com/cullet-vision/cullet/internal/cullettest"
 	"github.com/cullet-vision/cullet/internal/version"
 )
 
@@ -237,16 +238,28 @@ func TestPages(t *testing.T) {
 	h.Version(t, p.Slug)
 	h.Workflow(t, "Count")
 	item := h.deleteProject(h.Project(t, "old").Slug)
-	h.deleteProject(h.Project(t, "older").Slug)
+	held := h.deleteProject(h.Project(t, "older").Slug)
+	if _, err := h.Bin.Hold(t.Context(), h.Person(), []string{held.ID}, "needed"); err != nil {
+		t.Fatal(err)
+	}
+	h.round(0)
+	h.Clock.Advance(40 * cullettest.Day) // another
+	h.round(0)
 	b := h.as("ann")
 	if _, err := h.Press.Generate(t.Context(), h.By, p.Slug, version.Settings{}); err != nil { // the tray shows it on every page
 		t.Fatal(err)
 	}
 	order := b.get(h.base+"/settings/trash/purge?item="+item.ID).send("purge-confirm", "typed", "old")
 	order.want(http.StatusOK, "purge-countdown")
+	if err := desk(h).Protect(t.Context(), h.Person()); err != nil { // a banner on every page
+		t.Fatal(err)
+	}
+	b.get(h.base).want(http.StatusOK, "banner-clock", "banner-protection")
 	paths := map[string]int{"/app/-/help": 200, "/app/auth-cli": 200, h.base: 200, h.base + "/": 200, h.base + "/new": 200, h.base + "/workflows": 200, h.base + "/settings": 200,
 		h.base + "/settings/jobs": 200, h.base + "/settings/trash": 200, h.base + "/settings/trash/history?item=" + item.ID: 200,
 		h.base + "/settings/trash/restore?item=" + item.ID: 200, h.base + "/settings/trash/purge?all=1": 200, order.url.Path: 200,
+		h.base + "/settings/trash/hold?item=" + item.ID: 200, h.base + "/settings/trash/release?item=" + held.ID: 200, h.base + "/settings/trash/postpone?item=" + item.ID: 200,
+		h.base + "/settings/trash/clock": 200, h.base + "/settings/trash-policy": 200, h.base + "/settings/trash-policy/unprotect": 200,
 		h.base + "/cars": 200, h.base + "/cars/images": 200, h.base + "/cars/images/" + img: 200, h.base + "/cars/versions": 200, h.base + "/cars/1": 200, h.base + "/cars/models": 200,
 		h.base + "/cars/delete": 200, h.base + "/cars/1/delete": 200, h.base + "/workflows/count/delete": 200, h.base + "/workflows/count": 200,
 		h.base + "/nothing": 404, h.base + "/cars/images/none": 404, h.base + "/cars/7": 404, h.base + "/a/b/c/d": 404, "/app/-/nothing": 404, h.base + "/settings/trash/history": 404}

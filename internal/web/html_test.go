@@ -155,7 +155,9 @@ func (n *node) fields() url.Values {
 		}
 		_, checked := k.attr["checked"]
 		switch {
-		case k.tag == "input" && k.attr["type"] == "checkbox":
+		case k.tag == "textarea":
+			v.Add(name, k.words())
+		case k.tag == "input" && (k.attr["type"] == "checkbox" || k.attr["type"] == "radio"):
 			if checked {
 				v.Add(name, k.attr["value"])
 			}

@@ -40,6 +40,10 @@ var icons = map[string]string{
 	"play":      `<path d="M6.5 4.25v11.5l9-5.75Z"/>`,
 	"external":  `<path d="M11.5 3.5h5v5M16 4l-7 7M13.5 11v4A1.5 1.5 0 0 1 12 16.5H5A1.5 1.5 0 0 1 3.5 15V8A1.5 1.5 0 0 1 5 6.5h4"/>`,
 	"filter":    `<path d="M3 5h14M6 10h8M8.5 15h3"/>`,
+	"lock":      `<rect x="4.25" y="9" width="11.5" height="8" rx="1.5"/><path d="M6.75 9V6.5a3.25 3.25 0 0 1 6.5 0V9"/>`,
+	"unlock":    `<rect x="4.25" y="9" width="11.5" height="8" rx="1.5"/><path d="M6.75 9V6.5a3.25 3.25 0 0 1 6.2-1.4"/>`,
+	"shield":    `<path d="M10 2.75 4 5v4.5c0 3.7 2.5 6.3 6 7.75 3.5-1.45 6-4.05 6-7.75V5Z"/><path d="m7.25 9.75 2 2 3.5-3.75"/>`,
+	"later":     `<rect x="3" y="4.25" width="14" height="12.5" rx="1.5"/><path d="M3 8h14M6.75 2.75v3M13.25 2.75v3M7.5 12.25h5M10.5 10.25l2 2-2 2"/>`,
 	"dash":      `<path d="M4.5 10h11"/>`,
 }
 

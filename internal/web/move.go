@@ -40,9 +40,9 @@ func (a *app) askDelete(w http.ResponseWriter, v *visit, p deletePage, section s
 	if err != nil {
 		return err
 	}
-	kept := a.Bin.RetentionOf(v.ws)
+	retention := a.Bin.RetentionOf(v.ws)
 	p.frame, p.Modal, p.Action = f, v.hx, v.URL.Path
-	p.Until, p.Kept = cullet.CleanupAt(v.now, kept), span(kept)
+	p.Until, p.Kept = cullet.CleanupAt(v.now, retention), kept(retention)
 	return a.render(w, v, http.StatusOK, "delete", p)
 }
 

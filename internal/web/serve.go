@@ -76,9 +76,9 @@ func (a *app) visit(w http.ResponseWriter, r *http.Request) *visit {
 func (a *app) answer(w http.ResponseWriter, v *visit, t route) error {
 	v.Body = http.MaxBytesReader(w, v.Body, maxForm)
 	a.who(w, v)
-	if t.door == purgeDoor {
+	if t.door >= keeperDoor {
 		if key := keyOf(v.Request); key != "" {
-			return a.refuseKey(v, key)
+			return a.refuseKey(v, t.door, key)
 		}
 	}
 	if err := a.enter(v, t.door); err != nil {
@@ -200,10 +200,13 @@ func keyOf(r *http.Request) string {
 	return ""
 }
 
-// refuseKey refuses a key at a route of permanent deletion, and keeps who tried in
+// refuseKey refuses a key at a route that is a person's alone, and keeps who tried in
 // the audit: the key where it is known, and the person whose session came with it (P2).
-func (a *app) refuseKey(v *visit, key string) error {
-	const why = "no API key can delete permanently; a person does, signed in to the web app"
+func (a *app) refuseKey(v *visit, d door, key string) error {
+	why, refuse := "no API key can change how long Trash keeps things; a person does, signed in to the web app", a.Bin.RefuseWrite
+	if d == purgeDoor {
+		why, refuse = "no API key can delete permanently; a person does, signed in to the web app", a.Bin.RefusePurge
+	}
 	v.advice = "Sign in to the web app and send the request without the key."
 	what := v.Method + " " + v.URL.Path
 	known, _, err := a.Access.Key(v.Context(), key)
@@ -212,14 +215,14 @@ func (a *app) refuseKey(v *visit, key string) error {
 	}
 	if err == nil {
 		known.Address, known.Request = machine(v.Request), v.id
-		if err := a.Bin.RefusePurge(v.Context(), known, what, why); cullet.CodeOf(err) != cullet.Forbidden {
+		if err := refuse(v.Context(), known, what, why); cullet.CodeOf(err) != cullet.Forbidden {
 			return err
 		}
 	}
 	if a.enter(v, member) == nil && v.by.Workspace != known.Workspace {
-		return a.Bin.RefusePurge(v.Context(), v.by, what, why)
+		return refuse(v.Context(), v.by, what, why)
 	}
-	a.Log.Warn("a request with an API key at a route of permanent deletion was refused", "what", what, "key", known.ID, "person", v.person, "request", v.id)
+	a.Log.Warn("a request with an API key at a route that is a person's alone was refused", "what", what, "key", known.ID, "person", v.person, "request", v.id)
 	return cullet.E(cullet.Forbidden, "%s", why)
 }
 

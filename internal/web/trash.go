@@ -32,6 +32,7 @@ type trashPage struct {
 	Found    string // what the filter found, for who listens
 	Kept     string // how long things stay
 	Next     string // when the next cleanup is, in words
+	NoPurge  string // why nothing can be deleted permanently now, "" where something can
 	Failed   bool   // the list could not be read
 	ID       string // of the request, where it could not
 }
@@ -68,6 +69,8 @@ type trashRow struct {
 	Share     float64
 	Counted   bool   // Share is known
 	Error     string // why the last act on it failed
+	Hold      string // by whom it is held since when, in words
+	NoPurge   string // why it cannot be deleted permanently now, "" where it can
 }
 
 type trainingCost struct {
@@ -80,7 +83,7 @@ func (r trashRow) Unique() string { return r.ID }
 
 // trashQuery is what the list was asked for, as it stands in the address.
 type trashQuery struct {
-	Type, Text, By, From, To, Due, Sort, Dir, Cursor string
+	Type, Text, By, From, To, Due, Held, Sort, Dir, Cursor string
 }
 
 // trashSorts are the orders there are, with the direction that each begins with.
@@ -93,12 +96,15 @@ var trashDues = []option{{Value: "7", Text: "within 7 days"}, {Value: "1", Text:
 // readTrashQuery reads a query. What it does not know is left out.
 func readTrashQuery(f url.Values) trashQuery {
 	q := trashQuery{Type: f.Get("type"), Text: strings.TrimSpace(f.Get("q")), By: strings.TrimSpace(f.Get("by")), From: f.Get("from"), To: f.Get("to"),
-		Due: f.Get("due"), Sort: f.Get("sort"), Dir: f.Get("dir"), Cursor: f.Get("cursor")}
+		Due: f.Get("due"), Held: f.Get("held"), Sort: f.Get("sort"), Dir: f.Get("dir"), Cursor: f.Get("cursor")}
 	if !cullet.Trashable(q.Type).Known() {
 		q.Type = ""
 	}
 	if !slices.ContainsFunc(trashDues, func(o option) bool { return o.Value == q.Due }) {
 		q.Due = ""
+	}
+	if q.Held != "" {
+		q.Held = "1"
 	}
 	if q.dir(q.Sort) == "" {
 		q.Sort = "deleted"
@@ -126,12 +132,12 @@ func (trashQuery) dir(sort string) string {
 
 // filtered says whether the list leaves anything out.
 func (q trashQuery) filtered() bool {
-	return q.Type+q.Text+q.By+q.From+q.To+q.Due != ""
+	return q.Type+q.Text+q.By+q.From+q.To+q.Due+q.Held != ""
 }
 
 // Encode writes the query as it stands in an address, without what is usual.
 func (q trashQuery) Encode() string {
-	v := url.Values{"type": {q.Type}, "q": {q.Text}, "by": {q.By}, "from": {q.From}, "to": {q.To}, "due": {q.Due}, "cursor": {q.Cursor}}
+	v := url.Values{"type": {q.Type}, "q": {q.Text}, "by": {q.By}, "from": {q.From}, "to": {q.To}, "due": {q.Due}, "held": {q.Held}, "cursor": {q.Cursor}}
 	if q.Sort != "deleted" || q.Dir != "desc" {
 		v.Set("sort", q.Sort)
 	}
@@ -150,7 +156,7 @@ func (q trashQuery) url(base string) string {
 
 // filter is the query as the store reads it.
 func (q trashQuery) filter(now time.Time) store.TrashFilter {
-	f := store.TrashFilter{Type: cullet.Trashable(q.Type), Text: q.Text, By: q.By, Sort: q.Sort, Asc: q.Dir == "asc"}
+	f := store.TrashFilter{Type: cullet.Trashable(q.Type), Text: q.Text, By: q.By, Held: q.Held != "", Sort: q.Sort, Asc: q.Dir == "asc"}
 	if t, err := time.Parse(time.DateOnly, q.From); err == nil {
 		f.From = t
 	}
@@ -206,14 +212,20 @@ func (a *app) trash(w http.ResponseWriter, v *visit) error {
 		return err
 	}
 	q := readTrashQuery(v.URL.Query())
-	page := trashPage{frame: f, Query: q, Filtered: q.filtered(), Kept: span(a.Bin.RetentionOf(v.ws)), ID: v.id}
+	page := trashPage{frame: f, Query: q, Filtered: q.filtered(), Kept: kept(a.Bin.RetentionOf(v.ws)), ID: v.id}
 	if !f.Trash.Next.IsZero() {
 		page.Next = fromNow(f.Trash.Next, v.now)
 		if !f.Trash.Next.After(v.now) {
 			page.Next = "within a minute"
+			if f.Trash.Next.After(f.Banners.trusted(v.now)) {
+				page.Next = f.Banners.waitsWords()
+			}
 		}
 	}
 	page.fill()
+	if page.NoPurge, err = a.noPurge(v, f); err != nil {
+		return err
+	}
 	status := http.StatusOK
 	if err := a.fillSections(v, &page); err != nil {
 		// The rest of the page does not pretend to know what is in Trash.
@@ -223,6 +235,23 @@ func (a *app) trash(w http.ResponseWriter, v *visit) error {
 	filtered(w, v, q.url(f.Base()+"/settings/trash"))
 	return a.render(w, v, status, "trash", page)
 }
+
+// noPurge says why Trash cannot be emptied now, "" where something of it can go.
+func (a *app) noPurge(v *visit, f *frame) (string, error) {
+	if !f.MayPurge || f.Trash.Items == 0 {
+		return "", nil
+	}
+	if f.Banners.Protection.On {
+		return protectedWords, nil
+	}
+	free, err := a.Bin.Find(v.Context(), v.by, store.TrashFilter{Free: true, Limit: 1})
+	if err == nil && len(free.Items) == 0 {
+		return "Everything in Trash is held.", nil
+	}
+	return "", err
+}
+
+const protectedWords = "Purge protection is on: nothing is deleted permanently before its date."
 
 // fill makes the choices of the filters.
 func (p *trashPage) fill() {
@@ -256,7 +285,7 @@ func (a *app) fillSections(v *visit, p *trashPage) error {
 	}
 	total, capped := int64(0), false
 	for _, t := range types {
-		s, err := a.section(v, q, t, limit)
+		s, err := a.section(v, q, t, limit, p.Banners)
 		if err != nil {
 			return err
 		}
@@ -276,7 +305,7 @@ func (a *app) fillSections(v *visit, p *trashPage) error {
 }
 
 // section reads one page of a type's rows.
-func (a *app) section(v *visit, q trashQuery, t cullet.Trashable, limit int) (trashSection, error) {
+func (a *app) section(v *visit, q trashQuery, t cullet.Trashable, limit int, b banners) (trashSection, error) {
 	base := "/app/" + v.ws.Slug + "/settings/trash"
 	f := q.filter(v.now)
 	f.Type, f.Limit = t, limit
@@ -297,7 +326,7 @@ func (a *app) section(v *visit, q trashQuery, t cullet.Trashable, limit int) (tr
 		s.Count = num(trash.MostCounted) + "+"
 	}
 	for _, i := range found.Items {
-		s.Rows = append(s.Rows, row(i, v.now, base))
+		s.Rows = append(s.Rows, row(i, v.now, base, b))
 	}
 	s.heads(q, base)
 	only := q
@@ -336,9 +365,20 @@ func (s *trashSection) heads(q trashQuery, base string) {
 }
 
 // row is an item in words.
-func row(t cullet.TrashItem, now time.Time, base string) trashRow {
+func row(t cullet.TrashItem, now time.Time, base string, b banners) trashRow {
 	r := trashRow{TrashItem: t, Urgency: t.Urgency(now), Left: cullet.TimeLeft(t.EffectiveAt.Sub(now)), Restore: t.State == cullet.Trashed}
+	trusted := b.trusted(now)
+	if r.Urgency == cullet.Due && t.EffectiveAt.After(trusted) {
+		r.Urgency = cullet.Waiting
+	}
+	if b.Protection.On && t.EffectiveAt.After(trusted) {
+		r.NoPurge = "purge protection is on"
+	}
 	switch r.Urgency {
+	case cullet.Held:
+		r.Hold, r.NoPurge = heldWords(t, now), "it is held"
+	case cullet.Waiting:
+		r.Left = "due · " + b.waitsWords()
 	case cullet.Soon:
 		r.Left += " · soon"
 	case cullet.LastDay:
@@ -369,6 +409,18 @@ func row(t cullet.TrashItem, now time.Time, base string) trashRow {
 		r.Cancelled = append(r.Cancelled, trainingCost(x))
 	}
 	return r
+}
+
+// heldWords says by whom an item is held, and since when.
+func heldWords(t cullet.TrashItem, now time.Time) string {
+	if t.HeldAt.IsZero() {
+		return "held with " + t.HeldBelow + " below it"
+	}
+	since := t.HeldAt.UTC().Format("2 Jan")
+	if t.HeldAt.UTC().Year() != now.UTC().Year() {
+		since = day(t.HeldAt)
+	}
+	return "held by " + t.HeldBy + " since " + since
 }
 
 // complete adds to the rows what is not of the item alone: how far a permanent
@@ -447,6 +499,39 @@ func actWords(e cullet.AuditEntry) string {
 	words := map[cullet.Act]string{
 		cullet.ActDelete: "moved to Trash", cullet.ActRestore: "restored", cullet.ActPurgeBegan: "permanent deletion began",
 		cullet.ActPurged: "deleted permanently", cullet.ActPurgeProblem: "permanent deletion met a problem",
+		cullet.ActHold: "held", cullet.ActRelease: "released", cullet.ActPostpone: "cleanup postponed",
+		cullet.ActRetention: "retention changed", cullet.ActProtect: "purge protection switched on",
+		cullet.ActUnprotect: "lifting of purge protection asked for", cullet.ActKeepProtection: "purge protection kept on",
 	}[e.Act]
 	return cmp.Or(words, string(e.Act))
+}
+
+// actDetail says more about the acts by which things stay longer.
+func actDetail(e cullet.AuditEntry) string {
+	from, to := e.Detail["from"], e.Detail["to"]
+	switch e.Act {
+	case cullet.ActHold, cullet.ActRelease:
+		return e.Detail["reason"]
+	case cullet.ActPostpone:
+		return fromTo(from, to, func(s string) (string, error) {
+			t, err := time.Parse(time.RFC3339, s)
+			return stamp(t), err
+		})
+	case cullet.ActRetention:
+		return fromTo(from, to, func(s string) (string, error) {
+			d, err := time.ParseDuration(s)
+			return kept(d), err
+		})
+	}
+	return ""
+}
+
+// fromTo writes a change; what cannot be read is written as it stands.
+func fromTo(from, to string, words func(string) (string, error)) string {
+	for _, s := range []*string{&from, &to} {
+		if w, err := words(*s); err == nil {
+			*s = w
+		}
+	}
+	return "from " + from + " to " + to
 }

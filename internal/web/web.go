@@ -9,8 +9,9 @@
 //     comes from here. The adapter in serve.go checks all three, so that no handler
 //     can forget it; what aimed at Trash and was refused is in the audit (A1).
 //   - P1, P2: only here, and only with a session, can anything be deleted
-//     permanently. A request that carries an API key to those routes is refused,
-//     whatever else it carries.
+//     permanently, a hold be released, a protection or the clock's wait be lifted. A
+//     request that carries an API key to those routes is refused, whatever else it
+//     carries.
 //   - What a person may do is decided by the use cases, which are those of the API.
 //     Pages only leave out what would be refused.
 package web
@@ -105,11 +106,12 @@ type route struct {
 type door int
 
 const (
-	anybody   door = iota
-	person         // somebody who is signed in
-	member         // who is a member of the workspace in the path
-	trashDoor      // a member; what is refused here is audited
-	purgeDoor      // like trashDoor, and no API key passes, whatever comes with it (P2)
+	anybody    door = iota
+	person          // somebody who is signed in
+	member          // who is a member of the workspace in the path
+	trashDoor       // a member; what is refused here is audited
+	keeperDoor      // like trashDoor, and no API key passes, whatever comes with it (P2): how long things stay
+	purgeDoor       // the same, of permanent deletion
 )
 
 const (
@@ -124,6 +126,8 @@ func (a *app) routes() []route {
 		version  = project + "/{n:[0-9]+}"
 		trash    = ws + "/settings/trash"
 		webhooks = ws + "/settings/webhooks"
+		keeps    = trash + "/{keep:hold|release|postpone}"
+		policy   = ws + "/settings/trash-policy"
 		workflow = ws + "/workflows/{workflow}"
 	)
 	return []route{
@@ -166,11 +170,23 @@ func (a *app) routes() []route {
 		{get, trash + "/slug-check", member, a.slugCheck},
 		{get, trash + "/restore", trashDoor, a.restoreDialog},
 		{post, trash + "/restore", trashDoor, a.restore},
+		{get, keeps, keeperDoor, a.keepDialog},
+		{post, keeps, keeperDoor, a.keepItems},
+		{post, keeps + "/choose", keeperDoor, a.chooseKeep},
+		{get, trash + "/clock", keeperDoor, a.clockDialog},
+		{post, trash + "/clock", keeperDoor, a.liftWait},
 		{get, trash + "/purge", purgeDoor, a.purgeDialog},
 		{post, trash + "/purge", purgeDoor, a.purge},
 		{post, trash + "/purge/choose", purgeDoor, a.choosePurge},
 		{get, trash + "/purges/{order}", purgeDoor, a.purgeReport},
 		{post, trash + "/purges/{order}/stop", purgeDoor, a.stopPurge},
+
+		{get, policy, keeperDoor, a.policy},
+		{post, policy, keeperDoor, a.savePolicy},
+		{post, policy + "/protect", keeperDoor, a.protect},
+		{get, policy + "/unprotect", keeperDoor, a.unprotectDialog},
+		{post, policy + "/unprotect", keeperDoor, a.unprotect},
+		{post, policy + "/keep", keeperDoor, a.keepProtection},
 
 		{get, project, member, a.images},
 		{get, project + "/images", member, a.images},
@@ -187,14 +203,16 @@ func (a *app) routes() []route {
 	}
 }
 
-// refusals are the methods that the routes of permanent deletion do not have. They
-// pass the same door, so that a key is refused and audited whatever it sends (P2).
+// refusals are the methods that the routes no key may pass do not have. They pass the
+// same door, so that a key is refused and audited whatever it sends (P2).
 func (a *app) refusals() []route {
 	has := map[string]map[string]bool{}
+	doors := map[string]door{}
 	for _, t := range a.routes() {
-		if t.door != purgeDoor {
+		if t.door < keeperDoor {
 			continue
 		}
+		doors[t.pattern] = t.door
 		if has[t.pattern] == nil {
 			has[t.pattern] = map[string]bool{}
 		}
@@ -204,7 +222,7 @@ func (a *app) refusals() []route {
 	for pattern, methods := range has {
 		for _, m := range []string{get, post, http.MethodPut, http.MethodPatch, http.MethodDelete} {
 			if !methods[m] {
-				rest = append(rest, route{m, pattern, purgeDoor, a.notSo})
+				rest = append(rest, route{m, pattern, doors[pattern], a.notSo})
 			}
 		}
 	}

@@ -20,8 +20,8 @@ import (
 var funcs = template.FuncMap{
 	"icon": icon, "static": static,
 	"num": num, "count": count, "bytes": size, "credits": credits, "percent": percent,
-	"when": when, "stamp": stamp, "iso": iso, "day": day, "from": fromNow,
-	"act": actWords, "typeName": typeName, "typeNames": typeNames, "means": means,
+	"when": when, "stamp": stamp, "iso": iso, "day": day, "from": fromNow, "span": span,
+	"act": actWords, "actDetail": actDetail, "typeName": typeName, "typeNames": typeNames, "means": means,
 	"join": strings.Join, "lower": strings.ToLower, "trimDot": func(s string) string { return strings.TrimSuffix(s, ".") }, "add": func(a, b int) int { return a + b }, "title": sentence, "q": url.QueryEscape, "dict": dict,
 	"htmxConfig": func() string { return htmxConfig },
 }

@@ -65,6 +65,21 @@
     }
   });
 
+  // What cannot be done now says why, and does nothing.
+  document.addEventListener('click', (e) => {
+    if (!e.target.closest('[aria-disabled=true]')) return;
+    e.preventDefault();
+    e.stopImmediatePropagation();
+  }, true);
+
+  // A day and a number of days exclude each other; the one chosen last counts.
+  document.addEventListener('change', (e) => {
+    const form = e.target.closest('[data-postpone]');
+    if (!form) return;
+    if (e.target.name === 'choice') form.elements.date.value = '';
+    if (e.target.name === 'date') all('[name=choice]', form).forEach((c) => { c.checked = !e.target.value && c.value === '7'; });
+  }, true);
+
   // Small things by attribute.
   document.addEventListener('change', (e) => {
     if (e.target.matches('[data-submit]')) e.target.form.requestSubmit();
@@ -94,7 +109,7 @@
 
   // The confirmation's button can be pressed once the text fits; the server checks.
   const fits = (form) => {
-    const button = form.querySelector('[data-testid=purge-confirm]');
+    const button = form.querySelector('[data-confirm]');
     button.disabled = form.elements.typed.value.trim() !== form.dataset.typed;
   };
 
@@ -107,6 +122,13 @@
     text.textContent = n + ' selected';
     text.dataset.value = n;
     bar.hidden = n === 0;
+    const held = all('#rows input[name=item]:checked[data-held]').length;
+    all('[data-only=held]', bar).forEach((button) => { button.hidden = held === 0; });
+    all('[data-not=held]', bar).forEach((button) => {
+      const none = n > 0 && held === n;
+      if (none) button.setAttribute('aria-disabled', 'true'); else button.removeAttribute('aria-disabled');
+      by(button.getAttribute('aria-describedby')).hidden = !none;
+    });
     all('[data-select-all]').forEach((head) => {
       const boxes = all('input[name=item]', head.closest('table'));
       const on = boxes.filter((b) => b.checked).length;
