@@ -49,6 +49,7 @@ type keepPage struct {
 	Date    string
 	MinDate string
 	MaxDate string
+	Most    time.Time // that can be chosen
 	Preview keepPreview
 	Error   string
 	Field   string // id of the one that the error is about
@@ -177,7 +178,8 @@ func (p *keepPage) postpone(v *visit) {
 	for _, days := range postponeChoices {
 		p.Choices = append(p.Choices, option{Value: days, Text: days + " days longer", On: p.Date == "" && days == p.Choice})
 	}
-	p.MinDate, p.MaxDate = v.now.AddDate(0, 0, 1).Format(time.DateOnly), v.now.Add(cullet.MostPostponed).Format(time.DateOnly)
+	p.Most = v.now.Add(cullet.MostPostponed)
+	p.MinDate, p.MaxDate = v.now.AddDate(0, 0, 1).Format(time.DateOnly), p.Most.Format(time.DateOnly)
 	if len(p.Items) == 1 && p.Items[0].EffectiveAt.After(v.now) {
 		p.MinDate = p.Items[0].EffectiveAt.AddDate(0, 0, 1).Format(time.DateOnly)
 	}
