@@ -176,7 +176,7 @@ var postponeChoices = []string{"7", "30", "90"}
 // postpone fills in the choices and the date that each item gets.
 func (p *keepPage) postpone(v *visit) {
 	for _, days := range postponeChoices {
-		p.Choices = append(p.Choices, option{Value: days, Text: days + " days longer", On: p.Date == "" && days == p.Choice})
+		p.Choices = append(p.Choices, option{Value: days, Text: days + " days", On: p.Date == "" && days == p.Choice})
 	}
 	p.Most = v.now.Add(cullet.MostPostponed)
 	p.MinDate, p.MaxDate = v.now.AddDate(0, 0, 1).Format(time.DateOnly), p.Most.Format(time.DateOnly)

@@ -143,6 +143,31 @@ func TestC8Hold(t *testing.T) {
 	}
 }
 
+// TestC8HeldMeanwhile: what was held after an order was confirmed is kept, and the report
+// and the row say why.
+func TestC8HeldMeanwhile(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	cars, bikes := h.deleteProject(h.Project(t, "cars").Slug), h.deleteProject(h.Project(t, "bikes").Slug)
+	h.deleteProject(h.Project(t, "rest").Slug)
+	b := h.as("ann")
+	trash := h.base + "/settings/trash"
+	order := b.get(trash+"/purge?item="+cars.ID+"&item="+bikes.ID).send("purge-confirm", "typed", "delete 2 items").want(http.StatusOK, "purge-countdown", "job-tray")
+	b.get(trash).act(cars.ID, "item-hold").want(http.StatusOK, "job-tray").send("hold-confirm", "reason", "needed after all").want(http.StatusOK, "toast", "job-tray")
+	h.round(11 * time.Second)
+	r := b.get(order.url.Path).want(http.StatusOK, "purge-report").lacks("job-tray")
+	if row := r.item(t, "purge-report-row", cars.ID); row.attr["data-state"] != "kept" || !strings.Contains(strings.ToLower(row.words()), "held") {
+		t.Errorf("C8: the report says %q", row.words())
+	}
+	if r.one(t, "purge-state").attr["data-state"] != "finished-with-problems" || r.item(t, "purge-report-row", bikes.ID).attr["data-state"] != "deleted" {
+		t.Errorf("the report says %s", r.words())
+	}
+	if got := b.get(trash).left(cars.ID); got != "held by Ann since 1 Apr · not cleaned up" {
+		t.Errorf("C8: the row says %q", got)
+	}
+	h.Check(t)
+}
+
 // TestC8HeldByChild: a parent says what below it is held, and is left out with it.
 func TestC8HeldByChild(t *testing.T) {
 	t.Parallel()
