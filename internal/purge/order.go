@@ -101,6 +101,8 @@ func (e *Engine) beginOrdered(ctx context.Context, o store.Order, i store.OrderI
 			reason = "it left Trash meanwhile"
 		case err != nil:
 			return err
+		case t.State == cullet.Trashed && t.Held(): // said before that it changed, which a hold is too
+			reason = t.HeldWords()
 		case t.Revision != i.Revision || t.State != cullet.Trashed:
 			reason = "it changed after it was confirmed"
 		default:
