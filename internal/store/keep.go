@@ -100,7 +100,7 @@ func (db *DB) ServerTime(ctx context.Context) (t time.Time, err error) {
 // not touch before its wait is over, up to 1,001, and returns the first most of them.
 func (tx *Tx) WaitingItems(ctx context.Context, workspace string, w cullet.ClockWatch, most int) (n int64, some []cullet.TrashItem, err error) {
 	const waiting = `WHERE t.workspace_id = $1 AND t.state = 'trashed' AND t.effective_at > $2 AND t.effective_at <= $3 AND ` + notHeld
-	if n, err = queryOne(ctx, tx, scanInt, `SELECT COUNT(*) FROM (SELECT 1 AS one FROM trash_items t `+waiting+` LIMIT 1001) AS some`, workspace, micros(w.TrustedAt), micros(tx.Now)); err != nil {
+	if n, err = queryOne(ctx, tx, scanInt, `SELECT COUNT(*) FROM (SELECT 1 AS one FROM trash_items t `+waiting+` LIMIT 1001) AS counted`, workspace, micros(w.TrustedAt), micros(tx.Now)); err != nil {
 		return 0, nil, err
 	}
 	some, err = queryAll(ctx, tx, scanTrash, `SELECT `+trashColumns+fromTrash+waiting+` ORDER BY t.effective_at, t.id LIMIT $4`,

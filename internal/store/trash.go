@@ -25,6 +25,13 @@ const trashColumns = `t.id, t.workspace_id, t.type, t.target_id, t.number, t.nam
 const heldBelow = `(EXISTS (SELECT 1 FROM trash_items h WHERE h.held_at > 0 AND h.project_id = t.target_id)
 	OR EXISTS (SELECT 1 FROM trash_items h WHERE h.held_at > 0 AND h.version_id = t.target_id))`
 
+// heldItems are the ids of what is held, itself or by what lies below it. It begins at
+// what is held, so that a list of it costs what it holds.
+const heldItems = `SELECT b.id FROM trash_items b WHERE b.held_at > 0 AND b.project_id > ''
+	UNION ALL SELECT b.id FROM trash_items b WHERE b.held_at > 0 AND b.project_id = ''
+	UNION ALL SELECT a.id FROM trash_items b JOIN trash_items a ON a.target_id = b.project_id WHERE b.held_at > 0 AND b.project_id > ''
+	UNION ALL SELECT a.id FROM trash_items b JOIN trash_items a ON a.target_id = b.version_id WHERE b.held_at > 0 AND b.version_id > ''`
+
 const fromTrash = ` FROM trash_items t LEFT JOIN projects p ON p.id = t.project_id LEFT JOIN versions v ON v.id = t.version_id `
 
 func scanTrash(r row) (t cullet.TrashItem, err error) {
@@ -313,7 +320,7 @@ func (f TrashFilter) apply(q *query) {
 		q.and(`t.state = ?`, cullet.Purging)
 	}
 	if f.Held {
-		q.and(`(t.held_at > 0 OR ` + heldBelow + `)`)
+		q.and(`t.id IN (` + heldItems + `)`)
 	}
 	if f.Free {
 		q.and(notHeld)

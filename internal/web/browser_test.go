@@ -34,7 +34,13 @@ type house struct {
 
 func newHouse(t testing.TB, change ...func(*web.Server)) *house {
 	t.Helper()
-	w := cullettest.NewWorld(t, "sqlite")
+	return houseOn(t, "sqlite", change...)
+}
+
+// houseOn is newHouse on the database of the name.
+func houseOn(t testing.TB, database string, change ...func(*web.Server)) *house {
+	t.Helper()
+	w := cullettest.NewWorld(t, database)
 	h := &house{World: w, t: t, base: "/app/" + w.Workspace.Slug}
 	log := slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelError}))
 	h.engine = purge.NewEngine(w.DB, w.Blobs, time.Minute, log)

@@ -143,6 +143,36 @@ func TestC8Hold(t *testing.T) {
 	}
 }
 
+// TestEachDatabase opens the Trash in all its states on each database.
+func TestEachDatabase(t *testing.T) {
+	t.Parallel()
+	for _, name := range cullettest.Databases() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := houseOn(t, name)
+			h.Image(t, h.Project(t, "cars").Slug, 1)
+			h.Version(t, "cars")
+			ver, cars := h.deleteVersion("cars", 1), h.deleteProject("cars")
+			flow := h.deleteProject(h.Project(t, "bikes").Slug)
+			b := h.as("ann")
+			trash := h.base + "/settings/trash"
+			b.get(trash).act(ver.ID, "item-hold").send("hold-confirm", "reason", "needed").want(http.StatusOK, "toast", "held-by-child")
+			b.get(h.base+"/settings/trash-policy").send("protection-toggle").want(http.StatusOK, "banner-protection")
+			h.round(0)
+			h.Clock.Advance(40 * cullettest.Day)
+			h.round(0)
+			b = h.as("ann")
+			for query, want := range map[string]string{"": "", "?held=1": "", "?held=1&type=project": "[" + cars.ID + "]", "?due=overdue&type=project&q=bikes": "[" + flow.ID + "]", "?held=1&sort=due&due=7&by=default&type=version": "[" + ver.ID + "]"} {
+				p := b.get(trash+query).want(http.StatusOK, "banner-clock", "banner-protection", "trash-row").lacks("trash-error")
+				if got := ids(p.all("trash-row")); want != "" && got != want {
+					t.Errorf("%s: %s, want %s", query, got, want)
+				}
+			}
+			b.get(trash+"/clock").want(http.StatusOK, "clock-names")
+		})
+	}
+}
+
 // TestC8HeldMeanwhile: what was held after an order was confirmed is kept, and the report
 // and the row say why.
 func TestC8HeldMeanwhile(t *testing.T) {
