@@ -455,7 +455,7 @@ func TestC6Clock(t *testing.T) {
 	if waiting != 13 || p.one(t, "banner-clock").value() != "13" {
 		t.Errorf("C6: %d rows wait, the banner says %s", waiting, p.one(t, "banner-clock").value())
 	}
-	p.says("trash-next-cleanup", "waits until "+until)
+	p.says("trash-next-cleanup", "waits until "+until).says("banner-due-soon", "waits until "+until)
 	h.as("vic").get(trash).want(http.StatusOK, "banner-clock", "clock-review").lacks("clock-lift")
 	h.Pass(t, 24*time.Hour-time.Second)
 	h.round(0)

@@ -235,6 +235,9 @@ func (a *app) warn(v *visit, f *frame) error {
 	f.DueSoon = &dueSoon{Items: b.Items, Many: b.Items >= notify.MostCounted, First: b.First.Handle(), When: fromNow(b.First.EffectiveAt, v.now)}
 	if !b.First.EffectiveAt.After(v.now) {
 		f.DueSoon.When = "at any moment"
+		if b.First.EffectiveAt.After(f.Banners.trusted(v.now)) { // C6
+			f.DueSoon.When = f.Banners.waitsWords()
+		}
 	}
 	return nil
 }
