@@ -323,13 +323,7 @@ func (db *DB) IsFault(err error, f Fault) bool {
 }
 
 func (tx *Tx) exec(ctx context.Context, statement string, args ...any) (int64, error) {
-	var res sql.Result
-	var err error
-	if p := tx.prepared(ctx, statement); p != nil {
-		res, err = p.ExecContext(ctx, args...)
-	} else {
-		res, err = tx.tx.ExecContext(ctx, statement, args...)
-	}
+	res, err := tx.runner(ctx, statement).ExecContext(ctx, args...)
 	if err != nil {
 		return 0, err
 	}
@@ -366,13 +360,7 @@ type row interface{ Scan(dest ...any) error }
 
 func queryOne[T any](ctx context.Context, tx *Tx, scan func(row) (T, error), statement string, args ...any) (T, error) {
 	tx.db.saw(statement, 0)
-	var v T
-	var err error
-	if p := tx.prepared(ctx, statement); p != nil {
-		v, err = scan(p.QueryRowContext(ctx, args...))
-	} else {
-		v, err = scan(tx.tx.QueryRowContext(ctx, statement, args...))
-	}
+	v, err := scan(tx.runner(ctx, statement).QueryRowContext(ctx, args...))
 	if errors.Is(err, sql.ErrNoRows) {
 		return v, ErrNoRow
 	}
@@ -381,13 +369,7 @@ func queryOne[T any](ctx context.Context, tx *Tx, scan func(row) (T, error), sta
 
 func queryAll[T any](ctx context.Context, tx *Tx, scan func(row) (T, error), statement string, args ...any) ([]T, error) {
 	tx.db.saw(statement, 0)
-	var rows *sql.Rows
-	var err error
-	if p := tx.prepared(ctx, statement); p != nil {
-		rows, err = p.QueryContext(ctx, args...)
-	} else {
-		rows, err = tx.tx.QueryContext(ctx, statement, args...)
-	}
+	rows, err := tx.runner(ctx, statement).QueryContext(ctx, args...)
 	if err != nil {
 		return nil, err
 	}

@@ -23,12 +23,37 @@ func newStatements(pool *sql.DB) *statements {
 	return &statements{pool: pool, seen: map[string]*sql.Stmt{}}
 }
 
-// prepared returns the statement as the transaction runs it, nil where it is not
-// prepared. Preparing takes a connection of the pool, which the transaction may hold
-// alone: it is done after its end, for what comes a second time.
-func (tx *Tx) prepared(ctx context.Context, statement string) *sql.Stmt {
+// runner runs one statement: prepared or as it is.
+type runner interface {
+	ExecContext(ctx context.Context, args ...any) (sql.Result, error)
+	QueryContext(ctx context.Context, args ...any) (*sql.Rows, error)
+	QueryRowContext(ctx context.Context, args ...any) *sql.Row
+}
+
+// asItIs runs a statement that is not prepared.
+type asItIs struct {
+	tx        *sql.Tx
+	statement string
+}
+
+func (a asItIs) ExecContext(ctx context.Context, args ...any) (sql.Result, error) {
+	return a.tx.ExecContext(ctx, a.statement, args...)
+}
+
+func (a asItIs) QueryContext(ctx context.Context, args ...any) (*sql.Rows, error) {
+	return a.tx.QueryContext(ctx, a.statement, args...)
+}
+
+func (a asItIs) QueryRowContext(ctx context.Context, args ...any) *sql.Row {
+	return a.tx.QueryRowContext(ctx, a.statement, args...)
+}
+
+// runner returns the statement as the transaction runs it. Preparing takes a connection
+// of the pool, which the transaction may hold alone: it is done after its end, for what
+// comes a second time. What it returns ends with the transaction.
+func (tx *Tx) runner(ctx context.Context, statement string) runner {
 	if tx.kept == nil {
-		return nil
+		return asItIs{tx.tx, statement}
 	}
 	tx.kept.mu.Lock()
 	s, seen := tx.kept.seen[statement]
@@ -42,32 +67,39 @@ func (tx *Tx) prepared(ctx context.Context, statement string) *sql.Stmt {
 	if seen {
 		tx.missed = append(tx.missed, statement)
 	}
-	return nil
+	return asItIs{tx.tx, statement}
 }
 
 // prepareMissed prepares what the transaction ran unprepared, for the next one. A
 // statement that cannot be prepared runs as it is.
 func (tx *Tx) prepareMissed(ctx context.Context) {
 	for _, statement := range tx.missed {
-		tx.kept.mu.Lock()
-		known := tx.kept.seen[statement] != nil
-		tx.kept.mu.Unlock()
-		if known || ctx.Err() != nil {
-			continue
+		if ctx.Err() != nil {
+			return
 		}
-		s, err := tx.kept.pool.PrepareContext(context.WithoutCancel(ctx), statement)
-		if err != nil {
-			continue
-		}
-		tx.kept.mu.Lock()
-		if tx.kept.seen[statement] != nil { // another was faster
-			known = true
-		} else {
-			tx.kept.seen[statement] = s
-		}
-		tx.kept.mu.Unlock()
-		if known {
-			s.Close()
-		}
+		tx.kept.prepare(context.WithoutCancel(ctx), statement)
 	}
+}
+
+func (s *statements) prepare(ctx context.Context, statement string) {
+	if s.knows(statement) {
+		return
+	}
+	fresh, err := s.pool.PrepareContext(ctx, statement)
+	if err != nil {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.seen[statement] == nil {
+		s.seen[statement] = fresh
+		return
+	}
+	defer fresh.Close() // another was faster
+}
+
+func (s *statements) knows(statement string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.seen[statement] != nil
 }
