@@ -507,3 +507,55 @@ func TestRestoreIsLocked(t *testing.T) {
 	r.must(t, "restore-backup", dir)
 	r.check(t)
 }
+
+// TestC6RestoredBackupWaits: a restored copy purges nothing that is due, however often
+// its cleanup looks; the server it was made from did long ago.
+func TestC6RestoredBackupWaits(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs servers")
+	}
+	cullettest.Each(t, func(t *testing.T, d cullettest.Database) {
+		p := newPlace(t, d)
+		p.fill(t, 20, 5)
+		dir := filepath.Join(t.TempDir(), "backups")
+		p.must(t, "backup", dir)
+		s := p.serve(t, "--cleanup-interval", "50ms")
+		g := p.ground(t, false)
+		defer g.close()
+		waitFor(t, time.Minute, "the original to purge what is due", func() bool { return len(p.items(t, g)) == 0 })
+		s.kill()
+		r := p.copyOf(t)
+		r.must(t, "restore-backup", dir)
+		c := r.ground(t, false)
+		defer c.close()
+		served := r.serve(t, "--cleanup-interval", "50ms")
+		defer served.kill()
+		looks, last := 0, time.Time{}
+		waitFor(t, time.Minute, "the copy's cleanup to look", func() bool {
+			w := r.watch(t, c)
+			if w.Why != cullet.BackupIsFresh {
+				t.Fatalf("C6: a restored copy does not wait: %+v", w)
+			}
+			if w.SeenAt.After(last) {
+				looks, last = looks+1, w.SeenAt
+			}
+			return looks > 5
+		})
+		items := r.items(t, c)
+		if len(items) != 1 || items[0].State != cullet.Trashed || items[0].EffectiveAt.After(last) {
+			t.Errorf("C6: after %d looks the copy's Trash is %+v", looks, items)
+		}
+	})
+}
+
+func (p *place) watch(t *testing.T, g *ground) (w cullet.ClockWatch) {
+	t.Helper()
+	err := g.db.View(context.Background(), func(tx *store.Tx) (err error) {
+		w, err = tx.ClockWatch(context.Background())
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return w
+}

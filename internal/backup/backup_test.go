@@ -124,6 +124,11 @@ func inhabit(t *testing.T, d cullettest.Database) *inhabited {
 	second := w.Version(t, belt.ID)
 	_, err := w.Bin.DeleteVersion(ctx, w.By, belt.ID, second.Number)
 	must(err)
+	update(t, w.DB, func(tx *store.Tx) error {
+		hook := cullet.Webhook{ID: "wh_1", Workspace: w.Workspace.ID, URL: "https://example.com/hook", Secret: "s", Choices: []string{"trash.moved"},
+			CreatedBy: w.Owner.ID, CreatedByName: w.Owner.Name, CreatedAt: tx.Now}
+		return errors.Join(tx.AddWebhook(ctx, hook), tx.PutAway(ctx, w.Workspace.ID, w.Owner.ID, tx.Now))
+	})
 	w.Workflow(t, "Kept")
 	_, err = w.Bin.DeleteWorkflow(ctx, w.By, w.Workflow(t, "Thrown").ID)
 	must(err)
