@@ -13,7 +13,7 @@ help: ## what there is to do
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: check
-check: setup fmt vet lint build test-race histories crashes conformance ## everything CI runs; installs what is missing (45 minutes at most)
+check: setup fmt vet lint build test-race histories crashes guards conformance ## everything CI runs; installs what is missing (45 minutes at most)
 
 .PHONY: test
 test: ## the quick one: plain go test, nothing installed
@@ -69,6 +69,10 @@ histories: ## random histories against the rules, on each database: HISTORIES=30
 crashes: ## kill -9 and a full disk at every failpoint, on each database
 	$(env) && go test -tags failpoints -timeout 20m ./internal/failpoint
 	$(env) && go test -tags failpoints -timeout 30m -parallel 6 -v -run Failpoints ./cmd/cullet | grep -vE '^(=== | *--- PASS: .*/)'
+
+.PHONY: guards
+guards: ## breaks the code that keeps each rule, one at a time, and sees a test that names the rule fail
+	$(env) && go run ./internal/guards
 
 # The official SDK and CLI against the real binary, on each database. Its last line is pytest's summary.
 .PHONY: conformance

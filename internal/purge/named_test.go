@@ -102,7 +102,7 @@ func TestC3Resumed(t *testing.T) {
 			t.Fatal(err)
 		}
 		if b.gone(t, item) {
-			t.Fatal("C2: another worker took the item while the first holds it")
+			t.Fatal("C3: another worker took the item while the first holds it")
 		}
 		b.Clock.Advance(11 * time.Second)
 		if err := other.Round(ctx); err != nil {

@@ -148,13 +148,13 @@ func TestP4Refusals(t *testing.T) {
 		editor.Role = cullet.Editor
 		one := func() purge.Plan { return b.prepare(t, person, purge.Choice{Items: ids(item)}) }
 		all := func() purge.Plan { return b.prepare(t, person, purge.Choice{All: true}) }
+		old := one()
+		b.Clock.Advance(10 * time.Minute)
 		used := one()
 		o := b.order(t, person, used)
 		if err := b.desk.Stop(ctx, person, o.ID); err != nil {
 			t.Fatal(err)
 		}
-		old := one()
-		b.Clock.Advance(10 * time.Minute)
 		fresh, everything := one(), all()
 		for what, try := range map[string]struct {
 			by   cullet.Actor
