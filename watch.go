@@ -48,13 +48,23 @@ const (
 func (w ClockWatch) Look(s Sight, interval, grace time.Duration, id string) ClockWatch {
 	next := w
 	next.SeenAt = s.Now
+	most := longGap + 3*interval
+	apart := !s.Database.IsZero() && s.Now.Sub(s.Database).Abs() > clocksApart
+	if apart && s.Database.Before(s.Now) { // of two clocks that disagree the later one is not believed, lifted or not
+		next.SeenAt = s.Database
+	}
+	gap := !w.SeenAt.IsZero() && next.SeenAt.Sub(w.SeenAt) > most
 	switch {
-	case !s.Database.IsZero() && s.Now.Sub(s.Database).Abs() > clocksApart:
-		if w.Wait != "" && w.Why == ClocksApart { // it goes on; who lifted it has lifted this
+	case apart:
+		if w.Wait != "" && w.Why == ClocksApart && !gap { // it goes on; who lifted it has lifted this
 			id = w.Wait
 		}
-		return next.wait(ClocksApart, w.SeenAt, grace, id)
-	case !w.SeenAt.IsZero() && s.Now.Sub(w.SeenAt) > longGap+3*interval:
+		next = next.wait(ClocksApart, w.SeenAt, grace, id)
+		if s.Now.Sub(next.SeenAt) <= most { // a step of the earlier clock to the later is no gap: the grace counts from the later
+			next.Until = s.Now.Add(grace)
+		}
+		return next
+	case gap:
 		why := ServerWasOff
 		if s.Running {
 			why = ClockAhead

@@ -94,6 +94,35 @@ func TestC6LiftIsForOneWait(t *testing.T) {
 	}
 }
 
+// TestC6LiftOfClocksApart: who lifted the wait for clocks that are some minutes apart has
+// lifted neither a jump of one of them nor a time in which nobody looked, and of two
+// servers the one whose clock is wrong begins no wait anew with each of its looks.
+func TestC6LiftOfClocksApart(t *testing.T) {
+	const interval, grace, day = time.Minute, 24 * time.Hour, 24 * time.Hour
+	start := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	look := func(w ClockWatch, server, database time.Duration, id string) ClockWatch {
+		return w.Look(Sight{Now: start.Add(server), Database: start.Add(database), Running: true}, interval, grace, id)
+	}
+	w := look(ClockWatch{SeenAt: start}, 7*time.Minute, time.Minute, "a")
+	if w = look(w, 8*time.Minute, 2*time.Minute, "b"); w.Waits("a") || w.Wait != "a" {
+		t.Errorf("C6: the same difference is another wait: %+v", w)
+	}
+	if got := look(w, 40*day, 3*time.Minute, "c").DueBy("a"); got.After(start.Add(3 * time.Minute)) {
+		t.Errorf("C6: with the lift of 6 minutes a jump of 40 days is lifted: it may purge what is due by %v", got)
+	}
+	if got := look(w, 10*day+6*time.Minute, 10*day, "c"); !got.Waits("a") || got.DueBy("a").After(start.Add(3*time.Minute)) {
+		t.Errorf("C6: with the lift of 6 minutes ten days are lifted in which nobody looked: %+v", got)
+	}
+	w = look(ClockWatch{SeenAt: start}, 30*day, 0, "a")
+	for n := range time.Duration(5) {
+		w = look(w, n*time.Minute, n*time.Minute, "right")
+		w = look(w, 30*day+n*time.Minute, n*time.Minute, "wrong")
+	}
+	if w.Wait != "a" || w.DueBy("a").After(start.Add(time.Hour)) {
+		t.Errorf("C6: a server with a wrong clock beside a right one: %+v", w)
+	}
+}
+
 // TestC9Protection: the lifting takes effect at its date by a clock that is trusted.
 func TestC9Protection(t *testing.T) {
 	at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
