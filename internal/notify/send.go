@@ -129,6 +129,13 @@ func (s *Sender) send(ctx context.Context, h cullet.Webhook) error {
 				return err
 			}
 			slug = ws.Slug
+			mine = nil
+			h, err = tx.GetWebhook(ctx, h.Workspace, h.ID) // as it is now: it may have another address since the last ones
+			if errors.Is(err, store.ErrNoRow) || err == nil && !h.DisabledAt.IsZero() {
+				return nil // removed, or switched off
+			} else if err != nil {
+				return err
+			}
 			mine, err = tx.ClaimDeliveries(ctx, h.ID, s.worker, lease, atOnce)
 			return err
 		})
