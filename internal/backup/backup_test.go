@@ -409,6 +409,16 @@ func (w *inhabited) harmless(t *testing.T, r restored, clock *cullettest.Clock) 
 	if o.State != store.OrderStopped || items[0].Result != store.ResultKept || items[0].Reason != "stopped: the server was restored from a backup" {
 		t.Errorf("the order is %s, its item %s (%s)", o.State, items[0].Result, items[0].Reason)
 	}
+	rescues := view(t, r.db, func(tx *store.Tx) ([]store.Rescue, error) { return tx.ListRescues(ctx, w.Workspace.ID, 9) })
+	for _, x := range rescues {
+		left := view(t, r.db, func(tx *store.Tx) ([]store.RescueItem, error) { return tx.ListRescueItems(ctx, x.ID, 9) })
+		if x.State != store.RescueFinished || x.EndedAt.IsZero() || len(left) == 0 || left[0].Result != store.RescueLeft {
+			t.Errorf("a rescue goes on that the other server may still do: %+v, %+v", x, left)
+		}
+	}
+	if len(rescues) != 1 {
+		t.Errorf("%d rescues", len(rescues))
+	}
 	live(t, engine, clock, 2*time.Hour)
 	if got := state(w.overdue); got != "" {
 		t.Errorf("C2: after the grace what is due is %q", got)

@@ -60,6 +60,14 @@ func (tx *Tx) EndUnfinished(ctx context.Context, why string) (r Restored, err er
 	if err != nil {
 		return r, err
 	}
+	_, err = tx.exec(ctx, `UPDATE rescue_items SET result = $1, reason = $2 WHERE result = ''`, RescueLeft, "stopped: "+why)
+	if err != nil {
+		return r, err
+	}
+	_, err = tx.exec(ctx, `UPDATE rescues SET state = $1, ended_at = $2 WHERE ended_at = 0`, RescueFinished, micros(tx.Now))
+	if err != nil {
+		return r, err
+	}
 	for _, end := range []struct {
 		count     *map[string]int64
 		statement string
