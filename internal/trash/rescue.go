@@ -126,6 +126,9 @@ func (b *Bin) WorkRescue(ctx context.Context, id string) (again bool, err error)
 			if r, err = tx.GetRescue(ctx, "", id); err != nil {
 				return err
 			}
+			if r.Actor, err = present(ctx, tx, r.Actor); err != nil {
+				return err
+			}
 			next, err = tx.NextRescueItem(ctx, id)
 			return err
 		})
@@ -141,6 +144,27 @@ func (b *Bin) WorkRescue(ctx context.Context, id string) (again bool, err error)
 			return true, nil
 		}
 	}
+}
+
+// present is who asked for a rescue, with what is left now of the rights that they had
+// then: of a key that was revoked meanwhile, or a person who left, nothing.
+func present(ctx context.Context, tx *store.Tx, by cullet.Actor) (cullet.Actor, error) {
+	person := by.ID
+	if by.Means == cullet.ByKey {
+		k, err := tx.GetKey(ctx, by.Workspace, by.ID)
+		if err != nil || k.Disabled {
+			by.Role = ""
+			return by, ignoreNoRow(err)
+		}
+		person = k.MadeBy
+		if !k.Full {
+			by.Scopes = slices.DeleteFunc(slices.Clone(k.Scopes), func(s cullet.Scope) bool { return !by.Can(s) })
+			by.Scoped = true
+		}
+	}
+	var err error
+	by.Role, err = tx.GetRole(ctx, by.Workspace, person)
+	return by, ignoreNoRow(err)
 }
 
 // rescueItem restores one item and keeps that it did in the same transaction, or keeps

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/cullet-vision/cullet"
+	"github.com/cullet-vision/cullet/internal/access"
 	"github.com/cullet-vision/cullet/internal/cullettest"
 	"github.com/cullet-vision/cullet/internal/store"
 	"github.com/cullet-vision/cullet/internal/trash"
@@ -96,6 +97,42 @@ func TestRescue(t *testing.T) {
 		}
 		w.Check(t)
 	})
+}
+
+// TestRescueOfWhoLost: a rescue ends with the rights of who asked for it: what a key has
+// not brought back when it is revoked or switched off stays in Trash.
+func TestRescueOfWhoLost(t *testing.T) {
+	yes := true
+	for name, lose := range map[string]func(w *cullettest.World) error{
+		"revoked": func(w *cullettest.World) error { return w.Access.RevokeKey(ctx, w.Person(), w.By.ID) },
+		"switched off": func(w *cullettest.World) error {
+			_, err := w.Access.ChangeKey(ctx, w.Person(), w.By.ID, access.KeyChange{Disabled: &yes})
+			return err
+		},
+		"narrowed": func(w *cullettest.World) error {
+			_, err := w.Access.ChangeKey(ctx, w.Person(), w.By.ID, access.KeyChange{Scopes: &[]cullet.Scope{cullet.ProjectRead}})
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			each(t, func(t *testing.T, w *cullettest.World) {
+				if _, err := w.Bin.DeleteProject(ctx, w.By, w.Project(t, "p").ID); err != nil {
+					t.Fatal(err)
+				}
+				r, err := w.Bin.Rescue(ctx, w.By, trash.RescueFilter{Means: cullet.ByKey}, false)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := lose(w); err != nil {
+					t.Fatal(err)
+				}
+				report := work(t, w, r.ID)
+				if report.Restored != 0 || report.Left != 1 || report.State != store.RescueFinished || report.Listed[0].Reason == "" {
+					t.Errorf("%+v", report)
+				}
+			})
+		})
+	}
 }
 
 // TestRescueConflicts: what lost its slug is left out with the free one named, or comes
