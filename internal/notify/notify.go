@@ -141,20 +141,20 @@ func (d *Desk) Change(ctx context.Context, by cullet.Actor, id string, w Wish) e
 		case h.DisabledAt.IsZero():
 			h.DisabledAt = tx.Now
 		}
-		if err := tx.UpdateWebhook(ctx, h); err != nil {
+		if err := audit(ctx, tx, by, cullet.ActWebhookChanged, h, map[string]string{"was": was}); err != nil {
 			return err
 		}
-		return audit(ctx, tx, by, cullet.ActWebhookChanged, h, map[string]string{"was": was})
+		return tx.UpdateWebhook(ctx, h) // last: who tells webhooks of something locks them after the audit
 	})
 }
 
 // Remove ends a webhook. What waits for it is never sent.
 func (d *Desk) Remove(ctx context.Context, by cullet.Actor, id string) error {
 	return d.with(ctx, by, id, func(tx *store.Tx, h cullet.Webhook) error {
-		if err := tx.RemoveWebhook(ctx, by.Workspace, id); err != nil {
+		if err := audit(ctx, tx, by, cullet.ActWebhookRemoved, h, nil); err != nil {
 			return err
 		}
-		return audit(ctx, tx, by, cullet.ActWebhookRemoved, h, nil)
+		return tx.RemoveWebhook(ctx, by.Workspace, id)
 	})
 }
 
@@ -166,10 +166,11 @@ func (d *Desk) Test(ctx context.Context, by cullet.Actor, id string) (delivery s
 		}
 		ping := cullet.Notice{Topic: cullet.TopicPing, Workspace: by.Workspace, At: tx.Now, ItemType: "webhook", ItemID: h.ID, ItemName: hostOf(h.URL),
 			By: by.Name, Means: by.Means, Detail: map[string]string{}}
-		if delivery, err = tx.AddDeliveries(ctx, h, []cullet.Notice{ping}); err != nil {
+		if err := audit(ctx, tx, by, cullet.ActWebhookTested, h, nil); err != nil {
 			return err
 		}
-		return audit(ctx, tx, by, cullet.ActWebhookTested, h, nil)
+		delivery, err = tx.AddDeliveries(ctx, h, []cullet.Notice{ping})
+		return err
 	})
 	return delivery, err
 }
