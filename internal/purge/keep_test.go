@@ -35,6 +35,38 @@ func did(t *testing.T, all []trash.Kept, err error) cullet.TrashItem {
 	return all[0].Item
 }
 
+// refusals is what the audit keeps of refused permanent deletions and liftings.
+func (b *bench) refusals(t *testing.T) (all []cullet.AuditEntry) {
+	t.Helper()
+	err := b.DB.View(ctx, func(tx *store.Tx) error {
+		entries, err := tx.ListAudit(ctx, b.Workspace.ID, 0, 1000)
+		all = nil
+		for _, e := range entries {
+			if e.Act == cullet.ActPurgeRefused {
+				all = append(all, e)
+			}
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+// audited: after so many refusals one more came, of the actor, with the reason given.
+func (b *bench) audited(t *testing.T, what string, before int, by cullet.Actor, why error) {
+	t.Helper()
+	all := b.refusals(t)
+	if len(all) != before+1 {
+		t.Errorf("P2: %s left %d entries in the audit, want 1", what, len(all)-before)
+		return
+	}
+	if e := all[before]; e.ActorID != by.ID || e.Result != cullet.MessageOf(why) {
+		t.Errorf("P2: %s is in the audit as %s: %q, want %s: %q", what, e.ActorID, e.Result, by.ID, cullet.MessageOf(why))
+	}
+}
+
 // versionInTrash makes a project with a version, moves the version and then the project to Trash.
 func (b *bench) versionInTrash(t *testing.T, name string) (version, project cullet.TrashItem) {
 	t.Helper()
@@ -172,9 +204,12 @@ func TestC6Lift(t *testing.T) {
 			"wrong password":   {admin, wait.Wait, purge.LiftText, "no", cullet.Forbidden},
 			"another wait":     {admin, "cw_other", purge.LiftText, cullettest.Password, cullet.Conflict},
 		} {
-			if err := b.desk.Lift(ctx, c.by, c.wait, c.typed, c.password); cullet.CodeOf(err) != c.code {
+			before := len(b.refusals(t))
+			err := b.desk.Lift(ctx, c.by, c.wait, c.typed, c.password)
+			if cullet.CodeOf(err) != c.code {
 				t.Errorf("P2: %s: %v, want %s", what, err, c.code)
 			}
+			b.audited(t, what, before, c.by, err)
 		}
 		b.Pass(t, 2*time.Minute)
 		b.round(t)
@@ -381,9 +416,12 @@ func TestC9ProtectionHolds(t *testing.T) {
 		if plan := b.prepare(t, person, purge.Choice{All: true}); len(plan.Items) != 0 || len(plan.Skipped) != 3 {
 			t.Errorf("C9: %d items may go under protection", len(plan.Items))
 		}
-		if _, err := b.desk.Unprotect(ctx, person, "wrong"); cullet.CodeOf(err) != cullet.Forbidden {
+		refusals := len(b.refusals(t))
+		_, err := b.desk.Unprotect(ctx, person, "wrong")
+		if cullet.CodeOf(err) != cullet.Forbidden {
 			t.Errorf("C9: lifted with a wrong password: %v", err)
 		}
+		b.audited(t, "a wrong password", refusals, person, err)
 		ends, err := b.desk.Unprotect(ctx, person, cullettest.Password)
 		if err != nil || !ends.Equal(b.Clock.Now().Add(cullet.DefaultProtectionWait)) {
 			t.Fatalf("C9: the lifting takes effect at %v, %v", ends, err)

@@ -14,6 +14,7 @@
 package purge
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/base64"
@@ -238,7 +239,7 @@ func (d *Desk) Order(ctx context.Context, by cullet.Actor, c Confirmation) (o st
 		err = d.given(ctx, by, shown, c)
 	}
 	if err != nil {
-		return o, d.refused(ctx, by, shown, err)
+		return o, d.refused(ctx, by, cmp.Or(shown.Typed, "an order"), err)
 	}
 	err = d.DB.Update(failpoint.In(ctx, "order"), func(tx *store.Tx) error {
 		if err := tx.UseConfirmation(ctx, shown.TokenHash); errors.Is(err, store.ErrNoRow) {
@@ -259,7 +260,7 @@ func (d *Desk) Order(ctx context.Context, by cullet.Actor, c Confirmation) (o st
 	})
 	var stale *Stale
 	if errors.As(err, &stale) {
-		return o, d.refused(ctx, by, shown, err)
+		return o, d.refused(ctx, by, cmp.Or(shown.Typed, "an order"), err)
 	}
 	return o, err
 }
@@ -302,14 +303,10 @@ func (d *Desk) given(ctx context.Context, by cullet.Actor, shown store.Confirmat
 	return nil
 }
 
-// refused audits the refusal and returns it.
-func (d *Desk) refused(ctx context.Context, by cullet.Actor, shown store.Confirmation, why error) error {
+// refused audits the refusal and returns it (P2). What failed by itself is no refusal.
+func (d *Desk) refused(ctx context.Context, by cullet.Actor, what string, why error) error {
 	if cullet.CodeOf(why) == cullet.Internal {
 		return why
-	}
-	what := shown.Typed
-	if what == "" {
-		what = "an order"
 	}
 	if err := d.Bin.RefusePurge(ctx, by, what, cullet.MessageOf(why)); cullet.CodeOf(err) == cullet.Internal {
 		return err

@@ -103,6 +103,13 @@ func (d *Desk) Lift(ctx context.Context, by cullet.Actor, wait, typed, password 
 	if !by.CanDo(cullet.LiftWait) {
 		return d.Bin.RefusePurge(ctx, by, "lifting the clock wait", "only an administrator who is signed in to the web app can lift cleanup's wait")
 	}
+	if err := d.lift(ctx, by, wait, typed, password); err != nil {
+		return d.refused(ctx, by, "lifting the clock wait", err)
+	}
+	return nil
+}
+
+func (d *Desk) lift(ctx context.Context, by cullet.Actor, wait, typed, password string) error {
 	if strings.TrimSpace(typed) != LiftText {
 		return cullet.E(cullet.Invalid, "the text does not fit: type %s, exactly", LiftText)
 	}
@@ -181,7 +188,7 @@ func (d *Desk) Unprotect(ctx context.Context, by cullet.Actor, password string) 
 		return ends, d.Bin.RefusePurge(ctx, by, "lifting purge protection", ownersPolicy)
 	}
 	if err := d.Access.Confirm(ctx, by.ID, password, by.Address); err != nil {
-		return ends, err
+		return ends, d.refused(ctx, by, "lifting purge protection", err)
 	}
 	return ends, d.policy(ctx, by, cullet.ActUnprotect, func(tx *store.Tx, w cullet.Workspace) error {
 		if w.ProtectedAt.IsZero() || !w.UnprotectAt.IsZero() {
