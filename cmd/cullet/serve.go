@@ -195,7 +195,7 @@ func (s *server) handler(ctx context.Context) (http.Handler, error) {
 	door := api.New(api.Server{DB: s.db, Access: s.access, Catalog: s.catalog, Intake: s.intake, Press: s.press, Queue: s.queue,
 		Shelf: s.shelf, Bin: s.bin, Book: s.book, Trail: s.trail, Blobs: s.blobs, Log: s.log, PublicURL: strings.TrimRight(s.settings.PublicURL, "/"), LinkKey: key})
 	pages := web.New(web.Server{DB: s.db, Access: s.access, Catalog: s.catalog, Press: s.press, Queue: s.queue, Shelf: s.shelf,
-		Bin: s.bin, Purge: s.desk, Notify: s.notify, Blobs: s.blobs, Log: s.log, PublicURL: s.settings.PublicURL})
+		Bin: s.bin, Book: s.book, Trail: s.trail, Purge: s.desk, Notify: s.notify, Blobs: s.blobs, Log: s.log, PublicURL: s.settings.PublicURL})
 	split := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch path := r.URL.Path; {
 		case path == "/healthz":

@@ -21,7 +21,7 @@ const (
 	MostItems  = 1000                  // that can be named
 	MostWithin = 3650 * 24 * time.Hour // ahead
 	MostListed = 1000                  // items that the answer lists; all are counted
-	mostShared = 10                    // projects that it names as sharers
+	MostShared = 10                    // projects that it names as sharers
 )
 
 // Preview is what permanent deletion would do: nothing is changed by it.
@@ -141,7 +141,7 @@ func (p *Preview) sum() {
 
 // share names who else refers to files that would stay.
 func (p *Preview) share(ctx context.Context, tx *store.Tx, workspace string, scope store.Scope) error {
-	all, err := tx.Sharers(ctx, workspace, scope, mostShared)
+	all, err := tx.Sharers(ctx, workspace, scope, MostShared)
 	for _, s := range all {
 		if s.Foreign {
 			p.Foreign++

@@ -20,6 +20,7 @@ import (
 	"github.com/cullet-vision/cullet/internal/outward"
 	"github.com/cullet-vision/cullet/internal/purge"
 	"github.com/cullet-vision/cullet/internal/store"
+	"github.com/cullet-vision/cullet/internal/trail"
 	"github.com/cullet-vision/cullet/internal/web"
 )
 
@@ -45,6 +46,7 @@ func houseOn(t testing.TB, database string, change ...func(*web.Server)) *house 
 	log := slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelError}))
 	h.engine = purge.NewEngine(w.DB, w.Blobs, time.Minute, log)
 	s := web.Server{DB: w.DB, Access: w.Access, Catalog: w.Catalog, Press: w.Press, Queue: w.Queue, Shelf: w.Shelf, Bin: w.Bin,
+		Book: w.Book, Trail: &trail.Trail{DB: w.DB},
 		Notify: &notify.Desk{DB: w.DB, Guard: outward.Guard{}}, Purge: desk(h), Blobs: w.Blobs, Log: log}
 	for _, c := range change {
 		c(&s)

@@ -24,6 +24,7 @@ type purgePage struct {
 	All      bool
 	Heading  string
 	Counts   []blast
+	Bytes    blastBytes
 	Expire   string // when it would go by itself
 	Stale    string // why the last confirmation did not count
 	Error    string // what was given does not fit
@@ -103,6 +104,9 @@ func (a *app) askPurge(w http.ResponseWriter, v *visit, status int, c purge.Choi
 		{"annotations", "Annotations", s.Annotations}, {"versions", "Versions", s.Versions}, {"models", "Models", s.Models},
 		{"exports", "Exports", s.Exports}, {"trainings", "Trainings", s.Trainings}, {"workflows", "Workflows", workflows}}
 	page.Expire = expireWords(plan, v.now)
+	if page.Bytes, err = a.blastBytes(v, plan); err != nil {
+		return err
+	}
 	if page.frame, err = a.inside(v, "trash", strings.TrimSuffix(page.Heading, "?"), "Trash"); err != nil {
 		return err
 	}

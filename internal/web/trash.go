@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/cullet-vision/cullet"
+	"github.com/cullet-vision/cullet/internal/account"
 	"github.com/cullet-vision/cullet/internal/store"
 	"github.com/cullet-vision/cullet/internal/trash"
 )
@@ -32,6 +33,7 @@ type trashPage struct {
 	Found    string // what the filter found, for who listens
 	Kept     string // how long things stay
 	Next     string // when the next cleanup is, in words
+	Storage  account.Storage
 	NoPurge  string // why nothing can be deleted permanently now, "" where something can
 	Failed   bool   // the list could not be read
 	ID       string // of the request, where it could not
@@ -223,6 +225,9 @@ func (a *app) trash(w http.ResponseWriter, v *visit) error {
 		}
 	}
 	page.fill()
+	if page.Storage, err = a.Book.Storage(v.Context(), v.by); err != nil {
+		return err
+	}
 	if page.NoPurge, err = a.noPurge(v, f); err != nil {
 		return err
 	}

@@ -122,8 +122,8 @@ func TestTrashRows(t *testing.T) {
 			t.Errorf("the contents do not say %s %s: %s", c.value, c.name, contents.words())
 		}
 	}
-	if row.one(t, "item-size").value() != fmt.Sprint(proj.Contents.Bytes) || row.attr["data-state"] != "trashed" || row.attr["data-type"] != "project" {
-		t.Errorf("the row is %v with %s bytes", row.attr, row.one(t, "item-size").value())
+	if row.one(t, "item-bytes").value() != fmt.Sprint(proj.Contents.Bytes) || row.attr["data-state"] != "trashed" || row.attr["data-type"] != "project" {
+		t.Errorf("the row is %v with %s bytes", row.attr, row.one(t, "item-bytes").value())
 	}
 	child := page.item(t, "trash-row", ver.ID)
 	if !child.has("parent-in-trash") || !strings.Contains(child.one(t, "item-parent").words(), "version 1 of "+p.Slug) {

@@ -17,21 +17,25 @@
 package web
 
 import (
+	"cmp"
 	"html/template"
 	"log/slog"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/alexedwards/scs/v2"
 	"github.com/go-chi/chi/v5"
 	"github.com/go-chi/chi/v5/middleware"
 
 	"github.com/cullet-vision/cullet/internal/access"
+	"github.com/cullet-vision/cullet/internal/account"
 	"github.com/cullet-vision/cullet/internal/blob"
 	"github.com/cullet-vision/cullet/internal/dataset"
 	"github.com/cullet-vision/cullet/internal/notify"
 	"github.com/cullet-vision/cullet/internal/purge"
 	"github.com/cullet-vision/cullet/internal/store"
+	"github.com/cullet-vision/cullet/internal/trail"
 	"github.com/cullet-vision/cullet/internal/training"
 	"github.com/cullet-vision/cullet/internal/trash"
 	"github.com/cullet-vision/cullet/internal/version"
@@ -47,6 +51,8 @@ type Server struct {
 	Queue   *training.Queue
 	Shelf   *workflow.Shelf
 	Bin     *trash.Bin
+	Book    *account.Book
+	Trail   *trail.Trail
 	Purge   *purge.Desk
 	Notify  *notify.Desk
 	Blobs   *blob.Store
@@ -55,6 +61,9 @@ type Server struct {
 	// PublicURL is where people reach the server, such as https://cullet.example.com.
 	// With https, cookies are for https alone. "": the address of each request.
 	PublicURL string
+	// Patience is how long a page waits for what has to be counted or checked for it.
+	// 0: 5 seconds.
+	Patience time.Duration
 }
 
 // app is a Server at work.
@@ -70,6 +79,7 @@ type app struct {
 // New makes the handler of everything below /app. Paths arrive complete.
 func New(s Server) http.Handler {
 	a := &app{Server: s, secure: strings.HasPrefix(s.PublicURL, "https://"), pages: parsePages(), foreign: http.NewCrossOriginProtection()}
+	a.Patience = cmp.Or(a.Patience, 5*time.Second)
 	a.sessions = a.newSessions()
 	if s.PublicURL != "" {
 		if err := a.foreign.AddTrustedOrigin(strings.TrimRight(s.PublicURL, "/")); err != nil {
@@ -168,6 +178,7 @@ func (a *app) routes() []route {
 		{get, trash, member, a.trash},
 		{get, trash + "/history", member, a.history},
 		{get, trash + "/slug-check", member, a.slugCheck},
+		{get, trash + "/preview", member, a.preview},
 		{get, trash + "/restore", trashDoor, a.restoreDialog},
 		{post, trash + "/restore", trashDoor, a.restore},
 		{get, keeps, keeperDoor, a.keepDialog},
