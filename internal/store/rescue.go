@@ -77,6 +77,11 @@ func (tx *Tx) ListRescues(ctx context.Context, workspace string, limit int) ([]R
 	return queryAll(ctx, tx, scanRescue, `SELECT `+rescueColumns+` FROM rescues WHERE workspace_id = $1 ORDER BY began_at DESC, id LIMIT $2`, workspace, limit)
 }
 
+// RunningRescues returns a workspace's rescues that are under way, oldest first.
+func (tx *Tx) RunningRescues(ctx context.Context, workspace string) ([]Rescue, error) {
+	return queryAll(ctx, tx, scanRescue, `SELECT `+rescueColumns+` FROM rescues WHERE workspace_id = $1 AND ended_at = 0 ORDER BY began_at, id`, workspace)
+}
+
 const rescueItemColumns = `position, item_id, type, name, added, result, reason, slug`
 
 func scanRescueItem(r row) (i RescueItem, err error) {

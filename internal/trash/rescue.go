@@ -245,6 +245,37 @@ func (b *Bin) RescueReport(ctx context.Context, by cullet.Actor, id string) (r R
 	return r, err
 }
 
+// RunningRescues returns the workspace's rescues under way with their progress; their
+// items are not listed.
+func (b *Bin) RunningRescues(ctx context.Context, by cullet.Actor) ([]RescueReport, error) {
+	return b.rescues(ctx, by, func(tx *store.Tx) ([]store.Rescue, error) { return tx.RunningRescues(ctx, by.Workspace) })
+}
+
+// LastRescues returns up to limit rescues of the workspace, newest first; their items
+// are not listed.
+func (b *Bin) LastRescues(ctx context.Context, by cullet.Actor, limit int) ([]RescueReport, error) {
+	return b.rescues(ctx, by, func(tx *store.Tx) ([]store.Rescue, error) { return tx.ListRescues(ctx, by.Workspace, limit) })
+}
+
+func (b *Bin) rescues(ctx context.Context, by cullet.Actor, list func(*store.Tx) ([]store.Rescue, error)) (all []RescueReport, err error) {
+	if err := by.Allow(cullet.ProjectRead); err != nil {
+		return nil, err
+	}
+	err = b.DB.View(ctx, func(tx *store.Tx) error {
+		all = nil
+		some, err := list(tx)
+		for _, r := range some {
+			report := RescueReport{Rescue: r}
+			if report.Restored, report.Left, err = tx.RescueSums(ctx, r.ID); err != nil {
+				return err
+			}
+			all = append(all, report)
+		}
+		return err
+	})
+	return all, err
+}
+
 // ReviveRescues has rescues worked on whose worker gave no sign for a while.
 func (b *Bin) ReviveRescues(ctx context.Context) error {
 	const silence = 15 * time.Second

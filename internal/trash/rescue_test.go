@@ -81,7 +81,16 @@ func TestRescue(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		if running, err := w.Bin.RunningRescues(ctx, w.By); err != nil || len(running) != 1 || running[0].ID != r.ID || running[0].Items != 12 {
+			t.Errorf("under way are %+v, %v", running, err)
+		}
 		report := work(t, w, r.ID)
+		if running, err := w.Bin.RunningRescues(ctx, w.By); err != nil || len(running) != 0 {
+			t.Errorf("after its end are under way %+v, %v", running, err)
+		}
+		if last, err := w.Bin.LastRescues(ctx, w.By, 10); err != nil || len(last) != 1 || last[0].Restored != 12 {
+			t.Errorf("the last rescues are %+v, %v", last, err)
+		}
 		if report.State != store.RescueFinished || report.Restored != 12 || report.Left != 0 || report.EndedAt.IsZero() {
 			t.Errorf("%+v", report)
 		}

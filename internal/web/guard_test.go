@@ -159,7 +159,7 @@ func TestRoles(t *testing.T) {
 		{h.base + "/cars/versions", "version-delete", 1}, {h.base + "/cars/versions", "version-row", 0},
 		{h.base + "/workflows", "workflow-delete", 1}, {h.base + "/workflows", "workflow-row", 0},
 		{trashURL, "trash-row", 0}, {trashURL, "item-history", 0}, {trashURL, "item-restore", 1}, {trashURL, "trash-select", 1},
-		{trashURL, "bulk-restore", 1}, {trashURL, "restore-all", 1}, {trashURL, "item-purge", 2}, {trashURL, "bulk-purge", 2}, {trashURL, "empty-trash", 3},
+		{trashURL, "bulk-restore", 1}, {trashURL, "restore-all", 1}, {trashURL, "rescue-open", 1}, {trashURL, "item-purge", 2}, {trashURL, "bulk-purge", 2}, {trashURL, "empty-trash", 3},
 	} {
 		for n, who := range people {
 			b := browsers[who]
@@ -259,7 +259,7 @@ func TestPages(t *testing.T) {
 		h.base + "/settings/jobs": 200, h.base + "/settings/trash": 200, h.base + "/settings/trash/history?item=" + item.ID: 200,
 		h.base + "/settings/trash/restore?item=" + item.ID: 200, h.base + "/settings/trash/purge?all=1": 200, order.url.Path: 200,
 		h.base + "/settings/trash/hold?item=" + item.ID: 200, h.base + "/settings/trash/release?item=" + held.ID: 200, h.base + "/settings/trash/postpone?item=" + item.ID: 200,
-		h.base + "/settings/trash/clock": 200, h.base + "/settings/trash/preview": 200, h.base + "/settings/trash/preview?days=40": 200, h.base + "/settings/trash-policy": 200, h.base + "/settings/trash-policy/unprotect": 200,
+		h.base + "/settings/trash/clock": 200, h.base + "/settings/trash/preview": 200, h.base + "/settings/trash/rescue": 200, h.base + "/settings/trash/rescue?who=key+default": 200, h.base + "/settings/trash/rescues/none": 404, h.base + "/settings/trash/preview?days=40": 200, h.base + "/settings/trash-policy": 200, h.base + "/settings/trash-policy/unprotect": 200,
 		h.base + "/cars": 200, h.base + "/cars/images": 200, h.base + "/cars/images/" + img: 200, h.base + "/cars/versions": 200, h.base + "/cars/1": 200, h.base + "/cars/models": 200,
 		h.base + "/cars/delete": 200, h.base + "/cars/1/delete": 200, h.base + "/workflows/count/delete": 200, h.base + "/workflows/count": 200,
 		h.base + "/nothing": 404, h.base + "/cars/images/none": 404, h.base + "/cars/7": 404, h.base + "/a/b/c/d": 404, "/app/-/nothing": 404, h.base + "/settings/trash/history": 404}

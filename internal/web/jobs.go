@@ -31,6 +31,13 @@ func (a *app) running(v *visit) (jobs []job, err error) {
 		jobs = append(jobs, job{Kind: "purge", Name: "Deleting " + count(len(r.Items), "item") + " permanently",
 			URL: base + "/settings/trash/purges/" + o.ID, Share: shareOf(r), Soon: v.now.Before(o.StartsAt)})
 	}
+	rescues, err := a.Bin.RunningRescues(v.Context(), v.by)
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range rescues {
+		jobs = append(jobs, job{Kind: "rescue", Name: "Restoring " + count(r.Items, "item"), URL: base + "/settings/trash/rescues/" + r.ID, Share: rescued(r)})
+	}
 	work, err := a.Press.Running(v.Context(), v.by)
 	if err != nil {
 		return nil, err

@@ -199,7 +199,7 @@
     const progress = el.querySelector('[data-announce-progress]');
     if (progress) {
       const step = Math.floor(Number(progress.dataset.value) * 10);
-      if (step !== told) announce(step * 10 + ' % deleted');
+      if (step !== told) announce(step * 10 + ' % ' + (progress.dataset.announceProgress || 'deleted'));
       told = step;
     }
   });
