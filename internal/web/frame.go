@@ -40,6 +40,7 @@ type frame struct {
 	MayWebhooks bool
 	MayKeep     bool // hold, release, postpone
 	MayPolicy   bool
+	MayAudit    bool
 	Banners     banners
 
 	secret string
@@ -122,6 +123,7 @@ func (a *app) inside(v *visit, section string, titles ...string) (*frame, error)
 	f.MayPurge, f.MayEmpty = v.by.CanDo(cullet.PurgeItems), v.by.CanDo(cullet.EmptyTrash)
 	f.MayWebhooks = v.by.CanDo(cullet.ManageWebhooks)
 	f.MayKeep, f.MayPolicy = v.by.CanDo(cullet.HoldItems), v.by.CanDo(cullet.SetPolicy)
+	f.MayAudit = v.by.Can(cullet.AuditRead)
 	if v.hx && v.Header.Get("HX-Target") == "dialog" {
 		return f, nil
 	}

@@ -169,6 +169,16 @@ func TestEachDatabase(t *testing.T) {
 				}
 			}
 			b.get(trash+"/clock").want(http.StatusOK, "clock-names")
+			if err := h.Book.Count(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			b.get(trash).want(http.StatusOK, "trash-counted-at")
+			b.get(trash+"/preview?days=40").want(http.StatusOK, "preview-row", "preview-stays")
+			b.get(h.base+"/settings/storage").want(http.StatusOK, "storage-row")
+			b.get(h.base+"/settings/audit?who=ann&item=cars&from=2026-01-01&to=2030-01-01&refused=1&before=100").want(http.StatusOK, "no-results")
+			rescue := b.get(trash+"/rescue?who=key+default&from=2026-01-01T00:00").want(http.StatusOK, "rescue-plan").send("rescue-confirm").want(http.StatusOK, "job-tray")
+			h.workRescue(rescue)
+			b.get(rescue.url.Path).want(http.StatusOK, "rescue-report").says("rescue-restored", "3 of 3")
 		})
 	}
 }

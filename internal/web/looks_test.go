@@ -3,11 +3,14 @@ package web
 import (
 	"fmt"
 	"math"
+	"os"
 	"regexp"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/cullet-vision/cullet"
 )
 
 var tokenRE = regexp.MustCompile(`--([a-z0-9-]+):(#[0-9A-Fa-f]{6})`)
@@ -103,6 +106,30 @@ func TestWords(t *testing.T) {
 		if got != want {
 			t.Errorf("%q, want %q", got, want)
 		}
+	}
+}
+
+// TestActNames: every act that the audit keeps has words of its own.
+func TestActNames(t *testing.T) {
+	t.Parallel()
+	source, err := os.ReadFile("../../audit.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	acts := regexp.MustCompile(`(?m)^\tAct[A-Za-z]+ +Act = "([a-z-]+)"`).FindAllStringSubmatch(string(source), -1)
+	words := map[string]string{}
+	for _, a := range acts {
+		w := actNames[cullet.Act(a[1])]
+		if w == "" {
+			t.Errorf("the act %s has no words", a[1])
+		}
+		if other := words[w]; other != "" {
+			t.Errorf("%s and %s have the same words", a[1], other)
+		}
+		words[w] = a[1]
+	}
+	if len(acts) < 30 {
+		t.Errorf("%d acts were found in audit.go", len(acts))
 	}
 }
 

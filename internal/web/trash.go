@@ -499,17 +499,25 @@ func (a *app) trashURL(v *visit) string {
 	return readTrashQuery(back).url(base)
 }
 
-// actWords says what an audit entry's act was.
-func actWords(e cullet.AuditEntry) string {
-	words := map[cullet.Act]string{
-		cullet.ActDelete: "moved to Trash", cullet.ActRestore: "restored", cullet.ActPurgeBegan: "permanent deletion began",
-		cullet.ActPurged: "deleted permanently", cullet.ActPurgeProblem: "permanent deletion met a problem",
-		cullet.ActHold: "held", cullet.ActRelease: "released", cullet.ActPostpone: "cleanup postponed",
-		cullet.ActRetention: "retention changed", cullet.ActProtect: "purge protection switched on",
-		cullet.ActUnprotect: "lifting of purge protection asked for", cullet.ActKeepProtection: "purge protection kept on",
-	}[e.Act]
-	return cmp.Or(words, string(e.Act))
+// actNames is what pages call the acts.
+var actNames = map[cullet.Act]string{
+	cullet.ActDelete: "moved to Trash", cullet.ActRestore: "restored", cullet.ActRescue: "restore of what somebody deleted",
+	cullet.ActPurgeOrdered: "permanent deletion ordered", cullet.ActPurgeStopped: "permanent deletion called off",
+	cullet.ActPurgeBegan: "permanent deletion began", cullet.ActPurged: "deleted permanently",
+	cullet.ActPurgeRefused: "permanent deletion refused", cullet.ActPurgeProblem: "permanent deletion met a problem",
+	cullet.ActTrashRefused: "change of Trash refused", cullet.ActHold: "held", cullet.ActRelease: "released", cullet.ActPostpone: "cleanup postponed",
+	cullet.ActRetention: "retention changed", cullet.ActProtect: "purge protection switched on",
+	cullet.ActUnprotect: "lifting of purge protection asked for", cullet.ActKeepProtection: "purge protection kept on",
+	cullet.ActClockWait: "cleanup waits for the clock", cullet.ActClockLift: "cleanup's wait lifted",
+	cullet.ActKeyCreated: "API key made", cullet.ActKeyUpdated: "API key changed", cullet.ActKeyRevoked: "API key revoked",
+	cullet.ActMember: "member changed", cullet.ActWorkspace: "workspace changed", cullet.ActWorkspaceOpened: "workspace made",
+	cullet.ActSignInRefused: "sign-in refused", cullet.ActTrainingCancel: "training cancelled",
+	cullet.ActWebhookCreated: "webhook made", cullet.ActWebhookChanged: "webhook changed", cullet.ActWebhookRemoved: "webhook removed",
+	cullet.ActWebhookTested: "webhook tested", cullet.ActWebhookRetried: "delivery sent again", cullet.ActRestoredBackup: "made of a backup",
 }
+
+// actWords says what an audit entry's act was.
+func actWords(e cullet.AuditEntry) string { return cmp.Or(actNames[e.Act], string(e.Act)) }
 
 // actDetail says more about the acts by which things stay longer.
 func actDetail(e cullet.AuditEntry) string {
