@@ -25,6 +25,7 @@ const (
 	ActKeyUpdated      Act = "key-updated"     //
 	ActKeyRevoked      Act = "key-revoked"     //
 	ActRetention       Act = "retention"       //
+	ActWarnings        Act = "warnings"        // how people are warned before cleanup (C10)
 	ActRescue          Act = "rescue"          // many restores as one operation
 	ActHold            Act = "hold"            // C8
 	ActRelease         Act = "release"         //

@@ -1,6 +1,7 @@
 package cullet
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -180,6 +181,33 @@ func (w *Warnings) Check() error {
 	}
 	w.Days = days
 	return nil
+}
+
+// Words says when and how people are warned: "7 and 1 days before, also by mail".
+func (w Warnings) Words() string {
+	var words strings.Builder
+	for n, d := range w.Days {
+		switch {
+		case n == 0:
+		case n == len(w.Days)-1:
+			words.WriteString(" and ")
+		default:
+			words.WriteString(", ")
+		}
+		fmt.Fprint(&words, d)
+	}
+	switch {
+	case len(w.Days) == 0:
+		return "not at all"
+	case len(w.Days) == 1 && w.Days[0] == 1:
+		words.WriteString(" day before")
+	default:
+		words.WriteString(" days before")
+	}
+	if w.Email {
+		words.WriteString(", also by mail")
+	}
+	return words.String()
 }
 
 // Step is the nearest of the steps that have come for an item with that long left,

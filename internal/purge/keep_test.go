@@ -364,6 +364,7 @@ func TestP2NoKeyKeepsOrReleases(t *testing.T) {
 				"release":   func() error { _, err := b.Bin.Release(ctx, by, ids(item)); return err },
 				"postpone":  func() error { _, err := b.Bin.Postpone(ctx, by, ids(item), trash.Later(cullettest.Day)); return err },
 				"retention": func() error { return b.Bin.SetRetention(ctx, by, 400*cullettest.Day) },
+				"warnings":  func() error { return b.Bin.SetWarnings(ctx, by, cullet.Warnings{}) },
 				"protect":   func() error { return b.desk.Protect(ctx, by) },
 				"unprotect": func() error { _, err := b.desk.Unprotect(ctx, by, cullettest.Password); return err },
 				"keep":      func() error { return b.desk.KeepProtection(ctx, by) },

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -160,6 +161,7 @@ func (b *Bin) keepOne(ctx context.Context, by cullet.Actor, id string, act func(
 type Policy struct {
 	Retention time.Duration // 0: the operator's default
 	Default   time.Duration // of the operator
+	Warnings  cullet.Warnings
 }
 
 // Policy returns how the workspace's Trash keeps things.
@@ -169,7 +171,11 @@ func (b *Bin) Policy(ctx context.Context, by cullet.Actor) (p Policy, err error)
 	}
 	err = b.DB.View(ctx, func(tx *store.Tx) error {
 		w, err := tx.GetWorkspaceByID(ctx, by.Workspace)
-		p = Policy{w.Retention, b.Retention}
+		if err != nil {
+			return err
+		}
+		p = Policy{Retention: w.Retention, Default: b.Retention}
+		p.Warnings, err = tx.GetWarnings(ctx, w.ID)
 		return err
 	})
 	return p, err
@@ -185,7 +191,7 @@ const (
 // its date (C7). 0 is the operator's default.
 func (b *Bin) SetRetention(ctx context.Context, by cullet.Actor, d time.Duration) error {
 	if !by.CanDo(cullet.SetPolicy) {
-		return b.RefuseWrite(ctx, by, "retention", "only the workspace's owner, signed in to the web app, can change how long its Trash keeps things")
+		return b.RefuseWrite(ctx, by, "retention", ownersPolicy)
 	}
 	if d != 0 && (d < LeastRetention || d > MostRetention) {
 		return cullet.E(cullet.Invalid, "things can be kept from 1 to %d days", MostRetention/(24*time.Hour))
@@ -202,5 +208,33 @@ func (b *Bin) SetRetention(ctx context.Context, by cullet.Actor, d time.Duration
 		now.Retention = d
 		return tx.Audit(ctx, by, cullet.AuditEntry{Act: cullet.ActRetention, ItemType: "trash", ItemID: w.ID, ItemName: w.Slug,
 			Detail: map[string]string{"from": b.RetentionOf(w).String(), "to": b.RetentionOf(now).String()}})
+	})
+}
+
+const ownersPolicy = "only the workspace's owner, signed in to the web app, can change how long its Trash keeps things"
+
+// SetWarnings sets how people are warned before cleanup from now on (C10). What was
+// told of at a step is not told of again.
+func (b *Bin) SetWarnings(ctx context.Context, by cullet.Actor, w cullet.Warnings) error {
+	if !by.CanDo(cullet.SetPolicy) {
+		return b.RefuseWrite(ctx, by, "warnings", ownersPolicy)
+	}
+	if err := w.Check(); err != nil {
+		return err
+	}
+	return b.DB.Update(ctx, func(tx *store.Tx) error {
+		ws, err := tx.TakeWorkspace(ctx, by.Workspace)
+		if err != nil {
+			return err
+		}
+		before, err := tx.GetWarnings(ctx, ws.ID)
+		if err != nil || before.Email == w.Email && slices.Equal(before.Days, w.Days) {
+			return err
+		}
+		if err := tx.SetWarnings(ctx, ws.ID, w); err != nil {
+			return err
+		}
+		return tx.Audit(ctx, by, cullet.AuditEntry{Act: cullet.ActWarnings, ItemType: "trash", ItemID: ws.ID, ItemName: ws.Slug,
+			Detail: map[string]string{"from": before.Words(), "to": w.Words()}})
 	})
 }

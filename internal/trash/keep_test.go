@@ -57,3 +57,44 @@ func TestP2RefusedBeforeAllElse(t *testing.T) {
 		}
 	})
 }
+
+// TestC10SetWarnings: how people are warned is the owner's to say; a change is kept and
+// audited, what is so already is not, and days that are none are refused.
+func TestC10SetWarnings(t *testing.T) {
+	cullettest.Each(t, func(t *testing.T, d cullettest.Database) {
+		w := cullettest.WorldOn(t, d, cullettest.NewClock())
+		entries := func() (n int64) {
+			if err := w.DB.View(ctx, func(tx *store.Tx) (err error) {
+				n, _, err = tx.AuditHead(ctx, w.Workspace.ID)
+				return err
+			}); err != nil {
+				t.Fatal(err)
+			}
+			return n
+		}
+		for _, c := range []struct {
+			set  cullet.Warnings
+			want string
+			more int64
+			code cullet.Code
+		}{
+			{cullet.DefaultWarnings(), "7 and 1 days before, also by mail", 0, ""},
+			{cullet.Warnings{Days: []int64{1, 3, 3}, Email: true}, "3 and 1 days before, also by mail", 1, ""},
+			{cullet.Warnings{Days: []int64{3, 1}}, "3 and 1 days before", 1, ""},
+			{cullet.Warnings{Days: []int64{0}}, "3 and 1 days before", 0, cullet.Invalid},
+			{cullet.Warnings{Days: []int64{1}}, "1 day before", 1, ""},
+			{cullet.Warnings{}, "not at all", 1, ""},
+			{cullet.Warnings{Days: []int64{90, 30, 7}}, "90, 30 and 7 days before", 1, ""},
+		} {
+			before := entries()
+			err := w.Bin.SetWarnings(ctx, w.Person(), c.set)
+			if c.code == "" && err != nil || c.code != "" && cullet.CodeOf(err) != c.code {
+				t.Errorf("%+v: %v, want %s", c.set, err, c.code)
+			}
+			p, err := w.Bin.Policy(ctx, w.By)
+			if err != nil || p.Warnings.Words() != c.want || entries()-before != c.more {
+				t.Errorf("%+v: %q, %v, %d entries; want %q, %d", c.set, p.Warnings.Words(), err, entries()-before, c.want, c.more)
+			}
+		}
+	})
+}

@@ -352,6 +352,7 @@ func TestP2KeepDoors(t *testing.T) {
 		trash + "/hold": {"item": {cars.ID}, "reason": {"mine"}}, trash + "/release": {"item": {cars.ID}}, trash + "/postpone": {"item": {cars.ID}, "choice": {"90"}},
 		trash + "/clock": {"wait": {"x"}, "typed": {purge.LiftText}, "password": {cullettest.Password}},
 		policy:           {"days": {"7"}}, policy + "/protect": {}, policy + "/unprotect": {"password": {cullettest.Password}}, policy + "/keep": {},
+		policy + "/warnings": {"warn_days": {""}},
 	}
 	admins := map[string]bool{trash + "/hold": true, trash + "/release": true, trash + "/postpone": true, trash + "/clock": true, policy + "/keep": true}
 	for _, who := range []string{"viewer", "editor", "admin"} {
@@ -608,6 +609,45 @@ func TestC7Retention(t *testing.T) {
 	b.get(trash).says("trash-policy-note", "Kept 60 hours")
 	if got := b.get(policy).one(t, "retention-days").attr["placeholder"]; got != "60 hours" {
 		t.Errorf("the default is shown as %q", got)
+	}
+}
+
+// TestC10Warnings: the owner says when people are warned before cleanup, and whether
+// by mail; what does not fit is told at the field, and each change is in the audit.
+func TestC10Warnings(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	b := h.as("ann")
+	policy := h.base + "/settings/trash-policy"
+	p := b.get(policy).want(http.StatusOK, "warn-days", "email-warnings", "warnings-save")
+	if f := p.one(t, "warn-days"); f.attr["value"] != "7, 1" || !hasAttr(p.one(t, "email-warnings"), "checked") {
+		t.Errorf("at first the field has %q, mail %v", f.attr["value"], p.one(t, "email-warnings").attr)
+	}
+	for _, bad := range []string{"0", "366", "7, soon", "-1", "1.5", "1,2,3,4,5,6,7,8,9,10,11", "99999999999999999999"} {
+		p := p.send("warnings-save", "warn_days", bad).want(http.StatusUnprocessableEntity, "form-errors").lacks("settings-saved")
+		if f := p.one(t, "warn-days"); f.attr["value"] != bad || f.attr["aria-invalid"] != "true" || p.one(t, "retention-days").attr["aria-invalid"] != "" {
+			t.Errorf("%q: the field has %v", bad, f.attr)
+		}
+	}
+	if h.acts(cullet.ActWarnings) != 0 {
+		t.Error("what does not fit is in the audit as a change")
+	}
+	p = p.send("warnings-save", "warn_days", " 1 30;7, 7 ").says("settings-saved", "People are warned 30, 7 and 1 days before, also by mail.").
+		says("policy-history", "Warnings before cleanup changed by Ann from 7 and 1 days before, also by mail to 30, 7 and 1 days before, also by mail")
+	if f := p.one(t, "warn-days"); f.attr["value"] != "30, 7, 1" {
+		t.Errorf("the field has %q", f.attr["value"])
+	}
+	action, form := p.filled(p.one(t, "warnings-save"), "warn_days", "1")
+	form.Del("email")
+	p = b.post(action, form).says("settings-saved", "People are warned 1 day before.")
+	if hasAttr(p.one(t, "email-warnings"), "checked") || p.one(t, "retention-days").attr["value"] != "" {
+		t.Error("the mail stays on, or the retention changed")
+	}
+	p.send("warnings-save", "warn_days", "").says("settings-saved", "Nobody is warned.")
+	before := h.acts(cullet.ActWarnings)
+	b.get(policy).send("warnings-save").want(http.StatusOK, "settings-saved")
+	if before != 3 || h.acts(cullet.ActWarnings) != before {
+		t.Errorf("3 changes left %d entries, saving the same %d more", before, h.acts(cullet.ActWarnings)-before)
 	}
 }
 

@@ -26,6 +26,9 @@ type policyPage struct {
 	History    []cullet.AuditEntry
 	Saved      string
 	Error      string
+	WarnDays   string // in the field
+	Email      bool
+	WarnError  string
 	Modal      bool // of the dialog
 	Cancel     string
 }
@@ -36,7 +39,7 @@ const day24 = 24 * time.Hour
 const mostHistory = 20
 
 // policyActs are what its history shows.
-var policyActs = []cullet.Act{cullet.ActRetention, cullet.ActProtect, cullet.ActUnprotect, cullet.ActKeepProtection}
+var policyActs = []cullet.Act{cullet.ActRetention, cullet.ActWarnings, cullet.ActProtect, cullet.ActUnprotect, cullet.ActKeepProtection}
 
 func (a *app) policyBase(v *visit) string { return "/app/" + v.ws.Slug + "/settings/trash-policy" }
 
@@ -74,6 +77,9 @@ func (a *app) showPolicy(w http.ResponseWriter, v *visit, status int, template s
 	if page.Error == "" && p.Retention > 0 {
 		page.Days = strconv.Itoa(int(p.Retention / day24))
 	}
+	if page.WarnError == "" {
+		page.WarnDays, page.Email = daysOf(p.Warnings), p.Warnings.Email
+	}
 	page.Kept, page.Default, page.MaxDays = kept(a.Bin.RetentionOf(v.ws)), kept(p.Default), int(trash.MostRetention/day24)
 	page.Until = v.now.Add(page.Protection.Wait)
 	page.Modal, page.Cancel = v.hx, a.policyBase(v)
@@ -106,6 +112,53 @@ func (a *app) savePolicy(w http.ResponseWriter, v *visit) error {
 	a.say(v, flash{Text: "Saved. " + words + "; what is in Trash keeps its date."})
 	v.to = a.policyBase(v)
 	return nil
+}
+
+// saveWarnings sets how people are warned before cleanup (C10).
+func (a *app) saveWarnings(w http.ResponseWriter, v *visit) error {
+	typed := strings.TrimSpace(v.PostFormValue("warn_days"))
+	wanted, err := readWarnings(typed)
+	wanted.Email = v.PostFormValue("email") != ""
+	if err == nil || !v.by.CanDo(cullet.SetPolicy) {
+		err = a.Bin.SetWarnings(v.Context(), v.by, wanted)
+	}
+	if cullet.CodeOf(err) == cullet.Invalid {
+		return a.showPolicy(w, v, http.StatusUnprocessableEntity, "policy", policyPage{WarnDays: typed, Email: wanted.Email, WarnError: sentence(cullet.MessageOf(err))})
+	} else if err != nil {
+		return err
+	}
+	now, err := a.Bin.Policy(v.Context(), v.by)
+	if err != nil {
+		return err
+	}
+	words := "Nobody is warned"
+	if len(now.Warnings.Days) > 0 {
+		words = "People are warned " + now.Warnings.Words()
+	}
+	a.say(v, flash{Text: "Saved. " + words + "."})
+	v.to = a.policyBase(v)
+	return nil
+}
+
+// readWarnings reads days with commas or blanks between them.
+func readWarnings(typed string) (w cullet.Warnings, err error) {
+	for _, word := range strings.FieldsFunc(typed, func(r rune) bool { return r == ',' || r == ';' || r == ' ' }) {
+		d, err := strconv.ParseInt(word, 10, 64)
+		if err != nil {
+			return w, cullet.E(cullet.Invalid, "%.20q is no number of days; give some such as 7, 1", word)
+		}
+		w.Days = append(w.Days, d)
+	}
+	return w, nil
+}
+
+// daysOf writes what readWarnings reads.
+func daysOf(w cullet.Warnings) string {
+	words := make([]string, len(w.Days))
+	for n, d := range w.Days {
+		words[n] = strconv.FormatInt(d, 10)
+	}
+	return strings.Join(words, ", ")
 }
 
 func (a *app) protect(_ http.ResponseWriter, v *visit) error {

@@ -506,7 +506,7 @@ var actNames = map[cullet.Act]string{
 	cullet.ActPurgeBegan: "permanent deletion began", cullet.ActPurged: "deleted permanently",
 	cullet.ActPurgeRefused: "permanent deletion refused", cullet.ActPurgeProblem: "permanent deletion met a problem",
 	cullet.ActTrashRefused: "change of Trash refused", cullet.ActHold: "held", cullet.ActRelease: "released", cullet.ActPostpone: "cleanup postponed",
-	cullet.ActRetention: "retention changed", cullet.ActProtect: "purge protection switched on",
+	cullet.ActRetention: "retention changed", cullet.ActWarnings: "warnings before cleanup changed", cullet.ActProtect: "purge protection switched on",
 	cullet.ActUnprotect: "lifting of purge protection asked for", cullet.ActKeepProtection: "purge protection kept on",
 	cullet.ActClockWait: "cleanup waits for the clock", cullet.ActClockLift: "cleanup's wait lifted",
 	cullet.ActKeyCreated: "API key made", cullet.ActKeyUpdated: "API key changed", cullet.ActKeyRevoked: "API key revoked",
@@ -530,6 +530,8 @@ func actDetail(e cullet.AuditEntry) string {
 			t, err := time.Parse(time.RFC3339, s)
 			return stamp(t), err
 		})
+	case cullet.ActWarnings:
+		return "from " + from + " to " + to
 	case cullet.ActRetention:
 		return fromTo(from, to, func(s string) (string, error) {
 			d, err := time.ParseDuration(s)

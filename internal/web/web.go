@@ -200,6 +200,7 @@ func (a *app) routes() []route {
 
 		{get, policy, keeperDoor, a.policy},
 		{post, policy, keeperDoor, a.savePolicy},
+		{post, policy + "/warnings", keeperDoor, a.saveWarnings},
 		{post, policy + "/protect", keeperDoor, a.protect},
 		{get, policy + "/unprotect", keeperDoor, a.unprotectDialog},
 		{post, policy + "/unprotect", keeperDoor, a.unprotect},
