@@ -62,7 +62,7 @@ func openGround(ctx context.Context, s settings, create bool) (*ground, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening the database: %w", err)
 	}
-	db, err := store.Open(ctx, conn, cullet.SystemClock{})
+	db, err := store.Open(ctx, conn, systemClock)
 	if err != nil {
 		return nil, errors.Join(err, conn.Close())
 	}
@@ -73,7 +73,7 @@ func openGround(ctx context.Context, s settings, create bool) (*ground, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("opening the folder of the bytes: %w", err), db.Close())
 	}
-	return &ground{db: db, blobs: blob.New(driver, cullet.SystemClock{}), files: driver, access: &access.Desk{DB: db}, log: s.logger()}, nil
+	return &ground{db: db, blobs: blob.New(driver, systemClock), files: driver, access: &access.Desk{DB: db}, log: s.logger()}, nil
 }
 
 func openDatabase(ctx context.Context, s settings, file string) (store.Conn, error) {

@@ -7,7 +7,6 @@ import (
 	"os"
 	"strings"
 
-	"github.com/cullet-vision/cullet"
 	"github.com/cullet-vision/cullet/internal/backup"
 	"github.com/cullet-vision/cullet/internal/blob"
 	"github.com/cullet-vision/cullet/internal/blob/fileblob"
@@ -73,7 +72,7 @@ func openFolder(dir string) (backup.Folder, error) {
 	if err != nil {
 		return backup.Folder{}, fmt.Errorf("opening the folder of the backups: %w", err)
 	}
-	return backup.Folder{Dir: dir, Blobs: blob.New(driver, cullet.SystemClock{})}, nil
+	return backup.Folder{Dir: dir, Blobs: blob.New(driver, systemClock)}, nil
 }
 
 func rowsOf(m backup.Manifest) (n int64) {

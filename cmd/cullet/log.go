@@ -14,7 +14,7 @@ import (
 // logged gives each request an id, logs its end, and answers for a handler that
 // panics. The query is left out: it may hold an API key.
 func logged(log *slog.Logger, next http.Handler) http.Handler {
-	clock := cullet.SystemClock{}
+	clock := systemClock
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		id := cullet.NewID("req")
 		r = r.WithContext(reqid.With(r.Context(), id))

@@ -225,7 +225,7 @@ func (t *target) build(ctx context.Context, s *backup.Snapshot, conn store.Conn)
 	if err != nil {
 		return r, err
 	}
-	blobs := blob.New(driver, cullet.SystemClock{})
+	blobs := blob.New(driver, systemClock)
 	db, err := t.fill(ctx, s, conn, blobs, step)
 	if err != nil {
 		return r, err
@@ -272,7 +272,7 @@ func (t *target) step(ctx context.Context, conn store.Conn) (string, error) {
 }
 
 func (t *target) fill(ctx context.Context, s *backup.Snapshot, conn store.Conn, blobs *blob.Store, step string) (*store.DB, error) {
-	db, err := store.OpenAt(ctx, conn, cullet.SystemClock{}, s.Schema)
+	db, err := store.OpenAt(ctx, conn, systemClock, s.Schema)
 	if err != nil {
 		return nil, err
 	}

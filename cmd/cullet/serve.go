@@ -12,7 +12,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/cullet-vision/cullet"
 	"github.com/cullet-vision/cullet/internal/account"
 	"github.com/cullet-vision/cullet/internal/api"
 	"github.com/cullet-vision/cullet/internal/dataset"
@@ -239,7 +238,7 @@ const (
 
 // housekeeping sees to work whose worker died, and removes what has expired.
 func (s *server) housekeeping(ctx context.Context) {
-	clock := cullet.SystemClock{}
+	clock := systemClock
 	tick := clock.NewTicker(revive)
 	defer tick.Stop()
 	var next time.Time

@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/cullet-vision/cullet"
 	"github.com/cullet-vision/cullet/sdk"
 )
 
@@ -155,7 +154,7 @@ func follow(ctx context.Context, w *sdk.Workspace, ask sdk.Rescue) (*sdk.RescueR
 		select {
 		case <-ctx.Done():
 			return nil, ctx.Err()
-		case <-cullet.SystemClock{}.After(200 * time.Millisecond):
+		case <-systemClock.After(200 * time.Millisecond):
 		}
 	}
 	return r, err
