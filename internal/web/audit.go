@@ -137,7 +137,8 @@ func mayAudit(v *visit) error {
 func auditWords(e cullet.AuditEntry) auditRow {
 	r := auditRow{AuditEntry: e, Refused: e.Result != "ok", Words: actWords(e), Change: actDetail(e)}
 	for _, name := range slices.Sorted(maps.Keys(e.Detail)) {
-		if e.Detail[name] != "" {
+		said := r.Change != "" && (name == "from" || name == "to")
+		if e.Detail[name] != "" && !said {
 			r.Details = append(r.Details, detail{name, e.Detail[name]})
 		}
 	}

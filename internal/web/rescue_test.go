@@ -141,7 +141,8 @@ func TestRescue(t *testing.T) {
 	left2.want(http.StatusOK, "rescue-step")
 	early := look("who", "key ci-bot").send("rescue-confirm")
 	h.workRescue(early)
-	early = b.get(early.url.Path).says("rescue-left", "2").says("rescue-restored", "2 of 4").says("rescue-report", "later-2 is free")
+	early = b.get(early.url.Path).says("rescue-left", "2").says("rescue-restored", "2 of 4").says("rescue-report", "later-2 is free.")
+	early.follow("rescue-restore-as").want(http.StatusConflict, "conflict-dialog", "conflict-restore")
 	if first := early.all("rescue-report-row")[0]; first.attr["data-state"] != "left" {
 		t.Errorf("the report begins with what was %s", first.attr["data-state"])
 	}
