@@ -1,6 +1,7 @@
 package web_test
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -295,7 +296,7 @@ func (p *page) follow(testid string) *page {
 func (p *page) want(status int, testids ...string) *page {
 	p.b.h.t.Helper()
 	if p.status != status {
-		p.b.h.t.Fatalf("%s: status %d, want %d: %.600s", p.url, p.status, status, p.words())
+		p.b.h.t.Fatalf("%s: status %d, want %d: %.600s", p.url, p.status, status, cmp.Or(p.words(), p.body))
 	}
 	for _, id := range testids {
 		if !p.has(id) {

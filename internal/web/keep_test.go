@@ -540,7 +540,7 @@ func TestC9Protection(t *testing.T) {
 	h.Pass(t, 71*time.Hour)
 	// The server starts again: the date stands.
 	h.server.Close()
-	h.server = httptest.NewServer(web.New(web.Server{DB: h.DB, Access: h.Access, Catalog: h.Catalog, Press: h.Press, Queue: h.Queue, Shelf: h.Shelf, Bin: h.Bin,
+	h.server = httptest.NewServer(web.New(web.Server{DB: h.DB, Access: h.Access, Catalog: h.Catalog, Press: h.Press, Queue: h.Queue, Shelf: h.Shelf, Bin: h.Bin, Book: h.Book,
 		Purge: desk(h), Blobs: h.Blobs, Log: slog.New(slog.DiscardHandler)}))
 	t.Cleanup(h.server.Close)
 	ada := h.as("ada")
