@@ -227,3 +227,25 @@ func TestForeign(t *testing.T) {
 		}
 	})
 }
+
+// TestPreviewBehindHeld: however many held items are due first, a dry run counts what goes.
+func TestPreviewBehindHeld(t *testing.T) {
+	each(t, func(t *testing.T, w *cullettest.World) {
+		size := world(t, w)
+		item := remove(t, w, "a")
+		_, err := w.DB.Conn().Writer.ExecContext(ctx, `WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1500)
+			INSERT INTO trash_items (id, target_id, effective_at, held_at, workspace_id, type, number, name, slug, project_id, version_id, deleted_at, deleted_by,
+				deleted_by_name, deleted_means, cleanup_at, state, revision, contents, bytes, purge_order, problem)
+			SELECT s.id || '-' || n.i, s.target_id || '-' || n.i, s.effective_at - n.i, 1, s.workspace_id, s.type, s.number, s.name, s.slug, s.project_id, s.version_id, s.deleted_at, s.deleted_by,
+				s.deleted_by_name, s.deleted_means, s.cleanup_at, s.state, s.revision, s.contents, s.bytes, s.purge_order, s.problem
+			FROM trash_items s, n WHERE s.id = $1`, item.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, err := w.Book.Preview(ctx, w.By, account.Choice{Within: 31 * cullettest.Day})
+		if err != nil || p.Weight.Items != 1 || p.Weight.FreedBytes != size.of(t, w, 1, 2) || len(p.Goes) != 1 || p.Sums.Images != 3 || len(p.Stays) != account.MostListed {
+			t.Errorf("%d go (%d listed, %d images) and free %d bytes, %d listed stay, %v; want 1 that frees %d", p.Weight.Items, len(p.Goes), p.Sums.Images,
+				p.Weight.FreedBytes, len(p.Stays), err, size.of(t, w, 1, 2))
+		}
+	})
+}

@@ -58,7 +58,7 @@ func (b *Book) Preview(ctx context.Context, by cullet.Actor, c Choice) (p Previe
 	err = b.DB.View(ctx, func(tx *store.Tx) error {
 		p = Preview{At: tx.Now}
 		scope, err := p.choose(ctx, tx, by.Workspace, c)
-		if err != nil || len(p.Goes) == 0 {
+		if err != nil || len(c.Items) > 0 && len(p.Goes) == 0 {
 			return err
 		}
 		if p.Weight, err = tx.Weigh(ctx, by.Workspace, scope); err != nil {
@@ -99,11 +99,13 @@ func (p *Preview) choose(ctx context.Context, tx *store.Tx, workspace string, c 
 	} else {
 		p.DueBy = tx.Now.Add(c.Within)
 		scope.DueBy = p.DueBy
-		due, err := tx.FindTrash(ctx, workspace, store.TrashFilter{DueBy: p.DueBy, Sort: "due", Asc: true, Limit: MostListed})
-		if err != nil {
+		// What stays is looked for by itself: however much is held, it hides nothing that goes.
+		due, err1 := tx.FindTrash(ctx, workspace, store.TrashFilter{DueBy: p.DueBy, Free: true, Sort: "due", Asc: true, Limit: MostListed})
+		held, err2 := tx.FindTrash(ctx, workspace, store.TrashFilter{DueBy: p.DueBy, Held: true, Sort: "due", Asc: true, Limit: MostListed})
+		if err := errors.Join(err1, err2); err != nil {
 			return scope, err
 		}
-		for _, t := range due {
+		for _, t := range append(due, held...) {
 			switch {
 			case t.State == cullet.Purging:
 				p.Stays = append(p.Stays, Stays{t.ID, t, "it is being deleted already"})
