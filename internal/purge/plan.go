@@ -143,8 +143,12 @@ func (p *Plan) choose(ctx context.Context, tx *store.Tx, by cullet.Actor, c Choi
 	for id := range chosen {
 		p.Skipped = append(p.Skipped, Skipped{cullet.TrashItem{ID: id}, id, "it is not in Trash any more"})
 	}
+	below := map[string]bool{} // the targets of what goes: of a Trash of any size each item is looked at once
+	for _, t := range p.Items {
+		below[t.Target] = true
+	}
 	for _, t := range all {
-		if !goes[t.ID] && t.State == cullet.Trashed && goesAlong(t, p.Items) {
+		if !goes[t.ID] && t.State == cullet.Trashed && (below[t.Project] || below[t.Version]) {
 			p.Children = append(p.Children, t)
 			left--
 		}
@@ -152,13 +156,6 @@ func (p *Plan) choose(ctx context.Context, tx *store.Tx, by cullet.Actor, c Choi
 	p.Everything = c.All || left == 0 && len(p.Items)+len(p.Children) > 1
 	p.sum()
 	return nil
-}
-
-// goesAlong says whether a purge of one of the roots takes the item along.
-func goesAlong(t cullet.TrashItem, roots []cullet.TrashItem) bool {
-	return slices.ContainsFunc(roots, func(r cullet.TrashItem) bool {
-		return r.Type == cullet.TrashProject && r.Target == t.Project || r.Type == cullet.TrashVersion && r.Target == t.Version
-	})
 }
 
 func (p *Plan) sum() {
