@@ -68,7 +68,7 @@ func (l life) next(what string, h heard) []life {
 		if h == taken {
 			return happensIf(inTrash, l)
 		}
-		return happens(inTrash, life{phase: cullet.Active})
+		return happens(inTrash && !l.held, life{phase: cullet.Active})
 	case "hold":
 		held := l
 		held.held = true
@@ -374,7 +374,7 @@ func TestTheModelOfLivesCanSayNo(t *testing.T) {
 		"two restores at once":        {due, []porcupine.Operation{told("restore", done, 1, 4), told("restore", done, 2, 3)}, false},
 		"restored and purged":         {due, []porcupine.Operation{told("restore", done, 1, 2), told("cleanup", done, 3, 4), told("look", refused, 5, 6)}, false},
 		"purged and then refused":     {due, []porcupine.Operation{told("cleanup", done, 1, 2), told("restore", refused, 3, 4), told("look", refused, 5, 6)}, true},
-		"held and purged":             {due, []porcupine.Operation{told("hold", done, 1, 2), told("cleanup", done, 3, 4), told("restore", refused, 5, 6)}, false},
+		"held and purged":             {due, []porcupine.Operation{told("hold", done, 1, 2), told("cleanup", done, 3, 4), told("release", refused, 5, 6)}, false},
 		"died, and it did happen":     {active, []porcupine.Operation{told("delete", nothing, 1, 1<<60), told("look", done, 2, 3), told("look", refused, 4, 5)}, true},
 		"hidden without anybody":      {active, []porcupine.Operation{told("look", refused, 1, 2)}, false},
 		"an upload into what is gone": {due, []porcupine.Operation{told("cleanup", done, 1, 2), told("upload", done, 3, 4)}, false},

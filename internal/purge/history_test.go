@@ -503,6 +503,8 @@ func (h *history) restoreProject(t *rapid.T) {
 	switch {
 	case p.trash == nil:
 		h.want(err, cullet.NotFound, "R5: restore what is active")
+	case p.trash.held:
+		h.want(err, cullet.Conflict, "C8: a key restores what is held")
 	case h.activeSlug(p.slug):
 		if !errors.As(err, &taken) {
 			t.Fatalf("R3: got %v, want the conflict", err)
@@ -530,6 +532,8 @@ func (h *history) restoreVersion(t *rapid.T) {
 		if !errors.As(err, &parent) || parent.ID != p.id {
 			t.Fatalf("R2: got %v, want the parent named", err)
 		}
+	case v.trash.held:
+		h.want(err, cullet.Conflict, "C8: a key restores what is held")
 	default:
 		h.must(err)
 		v.trash = nil
@@ -572,8 +576,8 @@ func (h *history) restoreWorkflow(t *rapid.T) {
 	switch taken := h.workflowSlug(w.slug); {
 	case w.trash == nil:
 		h.want(err, cullet.NotFound, "R5: restore what is active")
-	case taken:
-		h.want(err, cullet.Conflict, "R3: the slug is taken")
+	case taken || w.trash.held:
+		h.want(err, cullet.Conflict, "R3, C8: the slug is taken, or it is held")
 	default:
 		h.must(err)
 		w.trash = nil
@@ -815,7 +819,7 @@ func (h *history) crash(t *rapid.T) {
 		}
 	case "restore":
 		p := h.project(t)
-		if p.trash == nil || h.activeSlug(p.slug) {
+		if p.trash == nil || p.trash.held || h.activeSlug(p.slug) {
 			t.Skip("cannot")
 		}
 		h.dying(steps, func(ctx context.Context) error {

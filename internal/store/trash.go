@@ -18,12 +18,12 @@ const trashColumns = `t.id, t.workspace_id, t.type, t.target_id, t.number, t.nam
 	t.contents, t.bytes, t.purge_order, t.problem, t.done_rows, t.done_bytes, t.held_at, t.held_by, t.hold_reason,
 	t.freeable_bytes, t.shared_bytes, t.counted_at, COALESCE((SELECT MIN(CASE h.type WHEN 'version' THEN 'version ' || CAST(h.number AS TEXT) ELSE h.type || ' ' || h.target_id END)
 		FROM (SELECT b.* FROM trash_items b WHERE b.held_at > 0 AND b.project_id = t.target_id
-			UNION ALL SELECT b.* FROM trash_items b WHERE b.held_at > 0 AND b.version_id = t.target_id) AS h), '')`
+			UNION ALL SELECT b.* FROM trash_items b WHERE b.held_at > 0 AND b.version_id > '' AND b.version_id = t.target_id) AS h), '')`
 
 // heldBelow is the condition that something held lies in Trash below t (C8); in two
-// halves, so that each has its index.
+// halves, so that each has its index, and the second one's cannot be taken for the first.
 const heldBelow = `(EXISTS (SELECT 1 FROM trash_items h WHERE h.held_at > 0 AND h.project_id = t.target_id)
-	OR EXISTS (SELECT 1 FROM trash_items h WHERE h.held_at > 0 AND h.version_id = t.target_id))`
+	OR EXISTS (SELECT 1 FROM trash_items h WHERE h.held_at > 0 AND h.version_id > '' AND h.version_id = t.target_id))`
 
 // heldItems are the ids of what is held, itself or by what lies below it. It begins at
 // what is held, so that a list of it costs what it holds.

@@ -116,6 +116,9 @@ func (b *Bin) restore(ctx context.Context, by cullet.Actor, typ cullet.Trashable
 		if t.State == cullet.Purging {
 			return &cullet.BeingPurged{Type: t.Type, Name: t.Handle()}
 		}
+		if err := mayEndHold(by, t); err != nil {
+			return err
+		}
 		r = Restored{Item: t}
 		if err := show(ctx, tx, &r, newSlug); err != nil {
 			return err
@@ -137,9 +140,21 @@ func (b *Bin) restore(ctx context.Context, by cullet.Actor, typ cullet.Trashable
 		if r.WasSlug != "" {
 			detail["slug"] = r.Slug
 		}
+		if !t.HeldAt.IsZero() {
+			detail["held"] = t.HoldReason
+		}
 		return tx.Audit(ctx, by, cullet.AuditEntry{Act: cullet.ActRestore, ItemType: string(t.Type), ItemID: t.ID, ItemName: t.Handle(), Detail: detail})
 	})
 	return r, err
+}
+
+// mayEndHold refuses to bring back what is held to whoever may not release it: restored
+// and deleted again, it would be held no more (C8, P2).
+func mayEndHold(by cullet.Actor, t cullet.TrashItem) error {
+	if t.HeldAt.IsZero() || by.CanDo(cullet.HoldItems) {
+		return nil
+	}
+	return cullet.E(cullet.Conflict, "%s %s is held by %s: %s. An administrator can release it, or restore it, in the web app", t.Type, t.Handle(), t.HeldBy, t.HoldReason)
 }
 
 // lock takes the item's root for itself, its parents first.

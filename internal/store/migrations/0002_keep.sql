@@ -5,7 +5,7 @@ ALTER TABLE trash_items ADD COLUMN held_by TEXT NOT NULL DEFAULT '';
 ALTER TABLE trash_items ADD COLUMN hold_reason TEXT NOT NULL DEFAULT '';
 
 CREATE INDEX trash_items_held_project ON trash_items (project_id) WHERE held_at > 0;
-CREATE INDEX trash_items_held_version ON trash_items (version_id) WHERE held_at > 0;
+CREATE INDEX trash_items_held_version ON trash_items (version_id) WHERE held_at > 0 AND version_id > '';
 
 -- Purge protection (C9): on while protected_at is set and the lifting, where one was
 -- asked for, has not come yet.
