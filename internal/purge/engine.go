@@ -5,6 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/cullet-vision/cullet"
@@ -25,12 +29,13 @@ type Engine struct {
 	// ServerTime is the database's own clock, zero where it has none; nil: it has none.
 	ServerTime func(ctx context.Context) (time.Time, error)
 
-	worker string
-	held   bool // the log says already that files wait for a backup
-	wake   chan struct{}
-	size   batchSize
-	due    time.Time // next look for what is due
-	looked bool      // whether this engine has looked at the clock before
+	worker  string
+	held    bool // the log says already that files wait for a backup
+	wake    chan struct{}
+	size    batchSize
+	leaving map[string]*unlinking // by item
+	due     time.Time             // next look for what is due
+	looked  bool                  // whether this engine has looked at the clock before
 }
 
 const (
@@ -39,13 +44,14 @@ const (
 	backupLook = 5 * time.Second  // between two looks whether a backup that holds files has ended
 	look       = time.Second      // between two looks for orders and for what others left
 	many       = 100              // items looked at in one round
-	files      = 200              // unlinked between two renewals of the lease
+	files      = 1000             // unlinked between two renewals of the lease
+	hands      = 4                // that unlink at once: most of it is waiting for the disk
 )
 
 // NewEngine makes an engine.
 func NewEngine(db *store.DB, blobs *blob.Store, interval time.Duration, log *slog.Logger) *Engine {
 	return &Engine{DB: db, Blobs: blobs, Log: log, Interval: interval, Grace: DefaultGrace, worker: cullet.NewID("w"),
-		wake: make(chan struct{}, 1), size: batchSize{rows: 500}}
+		wake: make(chan struct{}, 1), size: batchSize{rows: 500}, leaving: map[string]*unlinking{}}
 }
 
 // Wake has the engine look at once.
@@ -83,6 +89,7 @@ func (e *Engine) Run(ctx context.Context) {
 // Round begins what is due and what was ordered, and works until nothing is left
 // to do now. However long that takes, what becomes due meanwhile is begun in time.
 func (e *Engine) Round(ctx context.Context) error {
+	defer e.land()
 	for {
 		if err := e.beginInTime(ctx); err != nil {
 			return err
@@ -241,17 +248,25 @@ var errOther = errors.New("another worker has the item")
 // errBackup says that files are not unlinked as long as a backup may still copy them.
 var errBackup = errors.New("a backup is under way: files wait until it has ended")
 
-// step takes one item one step on: a batch of rows, else a batch of blobs, else a
-// batch of files, else its end.
+// step takes one item one step on: a batch of rows, else a batch of blobs, while files
+// whose rows went before are removed beside it. Where none of it is left, its end.
 func (e *Engine) step(ctx context.Context, t cullet.TrashItem) error {
-	if n, err := e.rows(ctx, t); n > 0 || err != nil {
-		return err
+	held := e.beginUnlinking(ctx, t.ID)
+	if held != nil && !errors.Is(held, errBackup) {
+		return held
 	}
-	if n, err := e.collect(ctx, t); n > 0 || err != nil {
-		return err
+	files := e.leaving[t.ID]
+	n, err := e.rows(ctx, t)
+	if n == 0 && err == nil {
+		n, err = e.collect(ctx, t)
 	}
-	if n, err := e.unlink(ctx, t.ID, t); n > 0 || err != nil {
+	switch {
+	case err != nil || n > 0:
 		return err
+	case files != nil:
+		return e.endUnlinking(ctx, t)
+	case held != nil: // files alone are left
+		return held
 	}
 	return e.finish(ctx, t)
 }
@@ -268,48 +283,117 @@ func (e *Engine) leased(ctx context.Context, t cullet.TrashItem, fn func(tx *sto
 	})
 }
 
-// rows removes a batch of the item's rows. C11: an item whose root is active, or
-// in Trash by another item, contradicts itself and is not touched.
+// rows removes a batch of the item's rows, and of the blobs that they alone referred
+// to (C4). C11: an item whose root is active, or in Trash by another item, contradicts
+// itself and is not touched.
 func (e *Engine) rows(ctx context.Context, t cullet.TrashItem) (n int64, err error) {
-	began := e.DB.Clock().Now()
-	limit := e.size.rows
-	err = e.leased(failpoint.In(ctx, "purge.rows"), t, func(tx *store.Tx) error {
+	return e.batch(failpoint.In(ctx, "purge.rows"), t, func(tx *store.Tx, limit int) (int64, error) {
 		root, err := tx.RootItem(ctx, t)
 		if err == nil && root != t.ID {
-			return fmt.Errorf("%s %s is not in Trash by this item (%q): kept", t.Type, t.Target, root)
+			return 0, fmt.Errorf("%s %s is not in Trash by this item (%q): kept", t.Type, t.Target, root)
 		} else if err != nil && !errors.Is(err, store.ErrNoRow) {
-			return err
+			return 0, err
 		}
-		n, err = tx.SweepRows(ctx, t, limit)
-		return err
+		return tx.SweepRows(ctx, t, limit)
 	})
-	e.size.took(e.DB.Clock().Now().Sub(began), n)
-	return n, err
 }
 
-// collect removes the rows of blobs that the item's rows referred to and nothing
-// else does (C4).
+// collect removes the rows of blobs that something else still referred to when the
+// item's rows went, and nothing does now (C4).
 func (e *Engine) collect(ctx context.Context, t cullet.TrashItem) (n int64, err error) {
-	err = e.leased(failpoint.In(ctx, "purge.collect"), t, func(tx *store.Tx) error {
-		c, err := tx.CollectBlobs(ctx, t.ID, min(e.size.rows, 500))
-		n = c.Candidates
-		return err
+	return e.batch(failpoint.In(ctx, "purge.collect"), t, func(tx *store.Tx, limit int) (int64, error) {
+		c, err := tx.CollectBlobs(ctx, t.ID, min(limit, 500))
+		return c.Candidates, err
 	})
-	return n, err
 }
 
-// unlink removes a batch of files whose rows are gone. One that cannot be removed
-// stops neither the rest nor the retry (C11).
+// batch runs one batch in a transaction of its own (C3), with a note of the files that
+// were removed meanwhile, and learns from it how large the next one may be. It counts
+// what the statements take: what the lock and the commit take is the same for a batch of
+// any size, and smaller ones would only wait more often.
+func (e *Engine) batch(ctx context.Context, t cullet.TrashItem, fn func(tx *store.Tx, limit int) (int64, error)) (n int64, err error) {
+	limit := e.size.rows
+	files := e.leaving[t.ID]
+	gone := files != nil && files.ended()
+	var spent time.Duration
+	err = e.leased(ctx, t, func(tx *store.Tx) (err error) {
+		began := e.DB.Clock().Now()
+		if n, err = fn(tx, limit); err == nil && gone {
+			err = files.record(ctx, tx, t.ID)
+		}
+		spent = e.DB.Clock().Now().Sub(began)
+		return err
+	})
+	if err != nil {
+		return 0, err
+	}
+	if gone {
+		delete(e.leaving, t.ID)
+	}
+	e.size.took(spent, n)
+	return n, nil
+}
+
+// unlinking is a batch of files on its way out.
+type unlinking struct {
+	hands sync.WaitGroup
+	over  atomic.Bool
+	parts []unlinked
+}
+
+// unlinked is what became of files.
+type unlinked struct {
+	done  []store.Unlink
+	stuck []store.Unlink // with why
+}
+
+// beginUnlinking has files of the item removed, unless some are on their way already.
+func (e *Engine) beginUnlinking(ctx context.Context, item string) error {
+	if e.leaving[item] != nil {
+		return nil
+	}
+	files, err := e.unlink(ctx, item)
+	if files != nil {
+		e.leaving[item] = files
+	}
+	return err
+}
+
+// endUnlinking waits for the files of an item that are on their way, and keeps what
+// became of them, where no batch of rows did.
+func (e *Engine) endUnlinking(ctx context.Context, t cullet.TrashItem) error {
+	files := e.leaving[t.ID]
+	if files == nil {
+		return nil
+	}
+	files.wait()
+	err := e.leased(failpoint.In(ctx, "purge.unlink"), t, func(tx *store.Tx) error { return files.record(ctx, tx, t.ID) })
+	delete(e.leaving, t.ID)
+	return err
+}
+
+// land waits for all files that are on their way, and forgets them: those that no
+// transaction kept are removed again, which is harmless.
+func (e *Engine) land() {
+	for item, files := range e.leaving {
+		files.wait()
+		delete(e.leaving, item)
+	}
+}
+
+// unlink begins to remove a batch of files whose rows are gone, of an item, or of those
+// that are gone themselves. One that cannot be removed stops neither the rest nor the
+// retry (C11). Where that is not recorded, they are removed again, which is harmless.
 //
 // No file goes that a backup still needs (C6). A backup takes its lease, then its
 // snapshot of the rows, and then copies the files that these refer to. The list of
 // files and the lease are looked at here in one snapshot. Either it sees no lease:
 // then it is older than the lease, so older than the backup's snapshot, which does
 // not have the rows of these files any more. Or it sees the lease: then nothing goes.
-func (e *Engine) unlink(ctx context.Context, item string, t cullet.TrashItem) (n int, err error) {
+func (e *Engine) unlink(ctx context.Context, item string) (*unlinking, error) {
 	var todo []store.Unlink
 	backup := false
-	err = e.DB.View(ctx, func(tx *store.Tx) error {
+	err := e.DB.View(ctx, func(tx *store.Tx) (err error) {
 		if todo, err = tx.ListUnlinks(ctx, item, files); err != nil || len(todo) == 0 {
 			return err
 		}
@@ -317,45 +401,79 @@ func (e *Engine) unlink(ctx context.Context, item string, t cullet.TrashItem) (n
 		return err
 	})
 	if err != nil || len(todo) == 0 {
-		return 0, err
+		return nil, err
 	}
 	if backup {
-		return 0, errBackup
+		return nil, errBackup
 	}
 	e.held = false
-	var done []store.Unlink
-	stuck := map[string]error{}
-	for _, u := range todo {
-		if err := e.Blobs.Remove(ctx, u.Path); err != nil {
-			stuck[u.Path] = err
-			e.Log.Warn("a file could not be removed; it is tried again", "path", u.Path, "item", item, "err", err)
+	// Each hand has folders of its own, since a folder takes one change at a time.
+	slices.SortFunc(todo, func(x, y store.Unlink) int { return strings.Compare(x.Path, y.Path) })
+	u := &unlinking{parts: make([]unlinked, 0, hands)}
+	for some := range slices.Chunk(todo, max(50, (len(todo)+hands-1)/hands)) {
+		u.parts = append(u.parts, unlinked{})
+		part := &u.parts[len(u.parts)-1]
+		u.hands.Go(func() { *part = e.remove(ctx, item, some) })
+	}
+	go func() {
+		u.hands.Wait()
+		u.over.Store(true)
+	}()
+	return u, nil
+}
+
+// remove removes files, one after the other.
+func (e *Engine) remove(ctx context.Context, item string, some []store.Unlink) (u unlinked) {
+	for _, f := range some {
+		if err := e.Blobs.Remove(ctx, f.Path); err != nil {
+			f.Problem = err.Error()
+			u.stuck = append(u.stuck, f)
+			e.Log.Warn("a file could not be removed; it is tried again", "path", f.Path, "item", item, "err", err)
 			continue
 		}
 		failpoint.Pass("purge.unlinked")
-		done = append(done, u)
+		u.done = append(u.done, f)
 	}
-	record := func(tx *store.Tx) error {
-		for path, why := range stuck {
-			if err := tx.DelayUnlink(ctx, path, why.Error(), tx.Now.Add(retryAfter)); err != nil {
+	return u
+}
+
+// ended says whether all of the files were tried.
+func (u *unlinking) ended() bool { return u.over.Load() }
+
+// wait waits until they were.
+func (u *unlinking) wait() { u.hands.Wait() }
+
+// record keeps what became of them.
+func (u *unlinking) record(ctx context.Context, tx *store.Tx, item string) error {
+	var done []store.Unlink
+	for _, part := range u.parts {
+		for _, f := range part.stuck {
+			if err := tx.DelayUnlink(ctx, f.Path, f.Problem, tx.Now.Add(retryAfter)); err != nil {
 				return err
 			}
 		}
-		return tx.DoneUnlinks(ctx, item, done)
+		done = append(done, part.done...)
 	}
-	if item == "" {
-		return len(done), e.DB.Update(failpoint.In(ctx, "purge.leftover"), record)
-	}
-	return len(todo), e.leased(failpoint.In(ctx, "purge.unlink"), t, record)
+	return tx.DoneUnlinks(ctx, item, done)
+}
+
+// removed says whether any file is gone.
+func (u *unlinking) removed() bool {
+	return slices.ContainsFunc(u.parts, func(p unlinked) bool { return len(p.done) > 0 })
 }
 
 // leftovers tries files again whose item is gone already.
 func (e *Engine) leftovers(ctx context.Context) error {
 	for {
-		n, err := e.unlink(ctx, "", cullet.TrashItem{})
+		files, err := e.unlink(ctx, "")
 		if errors.Is(err, errBackup) {
 			return nil
+		} else if err != nil || files == nil {
+			return err
 		}
-		if n == 0 || err != nil {
+		files.wait()
+		err = e.DB.Update(failpoint.In(ctx, "purge.leftover"), func(tx *store.Tx) error { return files.record(ctx, tx, "") })
+		if err != nil || !files.removed() {
 			return err
 		}
 	}

@@ -3,6 +3,8 @@ package store
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -189,29 +191,82 @@ func (tx *Tx) sweepRows(ctx context.Context, t cullet.TrashItem, s sweep, limit 
 	for _, r := range freed {
 		ids = append(ids, r...)
 	}
-	return int64(len(freed)), tx.addCandidates(ctx, t.ID, ids)
+	return int64(len(freed)), tx.letGo(ctx, t.ID, ids)
+}
+
+// letGo looks at blobs that rows of an item referred to: those that nothing refers to
+// any more go at once, and the others are candidates for the collector, since more of
+// the item's rows may refer to them.
+func (tx *Tx) letGo(ctx context.Context, item string, ids []string) error {
+	slices.Sort(ids)
+	ids = slices.DeleteFunc(slices.Compact(ids), func(id string) bool { return id == "" })
+	var freed []cullet.Blob
+	for some := range slices.Chunk(ids, several) {
+		gone, err := queryAll(ctx, tx, scanBlob, `DELETE FROM blobs WHERE id IN `+listOf(1)+` AND `+unreferenced+` RETURNING `+blobColumns, padded(some)...)
+		if err != nil {
+			return err
+		}
+		freed = append(freed, gone...)
+	}
+	if err := tx.addUnlinks(ctx, item, freed); err != nil || len(freed) == len(ids) {
+		return err
+	}
+	gone := make(map[string]bool, len(freed))
+	for _, b := range freed {
+		gone[b.ID] = true
+	}
+	return tx.addCandidates(ctx, item, slices.DeleteFunc(ids, func(id string) bool { return gone[id] }))
+}
+
+// several is how many rows a statement names at most.
+const several = 200
+
+// listOf is a list of several placeholders, from the given number on. It has always the
+// same length, so that statements with it are few and stay prepared.
+func listOf(from int) string {
+	var b strings.Builder
+	for n := range several {
+		b.WriteString(map[bool]string{true: "($", false: ", $"}[n == 0])
+		b.WriteString(strconv.Itoa(from + n))
+	}
+	return b.String() + ")"
+}
+
+// padded fills such a list: the last value again is the same list.
+func padded(some []string) []any {
+	args := make([]any, several)
+	for n := range args {
+		args[n] = some[min(n, len(some)-1)]
+	}
+	return args
+}
+
+// addUnlinks notes the files of blobs whose rows are gone.
+func (tx *Tx) addUnlinks(ctx context.Context, item string, freed []cullet.Blob) error {
+	for some := range slices.Chunk(freed, several) {
+		q := newQuery(`INSERT INTO blob_unlinks (path, bytes, item_id) VALUES `)
+		for n, b := range some {
+			if n > 0 {
+				q.add(", ")
+			}
+			q.add("(?, ?, ?)", b.Path, b.Bytes, item)
+		}
+		if _, err := tx.exec(ctx, q.text(), q.args...); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // addCandidates keeps blobs for the collector to look at, some at a time.
 func (tx *Tx) addCandidates(ctx context.Context, item string, ids []string) error {
-	const some = 200
-	for len(ids) > 0 {
+	for some := range slices.Chunk(ids, several) {
 		q := newQuery(`INSERT INTO blob_candidates (item_id, blob_id) VALUES `)
-		rows := 0
-		for rows < some && len(ids) > 0 {
-			id := ids[0]
-			ids = ids[1:]
-			if id == "" {
-				continue
-			}
-			if rows > 0 {
+		for n, id := range some {
+			if n > 0 {
 				q.add(", ")
 			}
 			q.add("(?, ?)", item, id)
-			rows++
-		}
-		if rows == 0 {
-			continue
 		}
 		q.add(" ON CONFLICT DO NOTHING")
 		if _, err := tx.exec(ctx, q.text(), q.args...); err != nil {
@@ -254,10 +309,8 @@ func (tx *Tx) CollectBlobs(ctx context.Context, item string, limit int) (Collect
 	if err != nil {
 		return Collected{}, err
 	}
-	for _, b := range freed {
-		if _, err := tx.exec(ctx, `INSERT INTO blob_unlinks (path, bytes, item_id) VALUES ($1, $2, $3)`, b.Path, b.Bytes, item); err != nil {
-			return Collected{}, err
-		}
+	if err := tx.addUnlinks(ctx, item, freed); err != nil {
+		return Collected{}, err
 	}
 	c := Collected{Freed: int64(len(freed))}
 	c.KeptBytes, err = queryOne(ctx, tx, scanInt, `SELECT CAST(COALESCE(SUM(bytes), 0) AS BIGINT) FROM blobs WHERE id IN `+batch, item, limit)
@@ -290,16 +343,20 @@ func (tx *Tx) ListUnlinks(ctx context.Context, item string, limit int) ([]Unlink
 		return queryAll(ctx, tx, scanUnlink, `SELECT u.path, u.bytes, u.item_id, u.problem FROM blob_unlinks u
 			WHERE u.retry_at <= $1 AND NOT EXISTS (SELECT 1 FROM trash_items t WHERE t.id = u.item_id) LIMIT $2`, micros(tx.Now), limit)
 	}
-	return queryAll(ctx, tx, scanUnlink, `SELECT path, bytes, item_id, problem FROM blob_unlinks WHERE item_id = $1 AND retry_at <= $2 ORDER BY path LIMIT $3`,
+	return queryAll(ctx, tx, scanUnlink, `SELECT path, bytes, item_id, problem FROM blob_unlinks WHERE item_id = $1 AND retry_at <= $2 LIMIT $3`,
 		item, micros(tx.Now), limit)
 }
 
 // DoneUnlinks forgets files that are unlinked, and counts them for the item.
 func (tx *Tx) DoneUnlinks(ctx context.Context, item string, done []Unlink) error {
 	bytes := int64(0)
-	for _, u := range done {
+	paths := make([]string, len(done))
+	for n, u := range done {
 		bytes += u.Bytes
-		if _, err := tx.exec(ctx, `DELETE FROM blob_unlinks WHERE path = $1`, u.Path); err != nil {
+		paths[n] = u.Path
+	}
+	for some := range slices.Chunk(paths, several) {
+		if _, err := tx.exec(ctx, `DELETE FROM blob_unlinks WHERE path IN `+listOf(1), padded(some)...); err != nil {
 			return err
 		}
 	}

@@ -16,11 +16,19 @@ import (
 // readers is how many reads go on beside each other.
 const readers = 4
 
+// Ids are random, so a batch of a purge changes pages all over the file: with the 2 MB
+// that SQLite takes by itself it would read most of them again for each index, and write
+// all of them home at each commit.
+const (
+	cache      = "cache_size(-24000)" // of the writer, in KiB
+	checkpoint = "wal_autocheckpoint(4000)"
+)
+
 // Open opens the file, and makes it where it does not exist. Commits are on the
 // disk when they return (synchronous FULL).
 func Open(path string) (store.Conn, error) {
 	writer, err := sql.Open("sqlite", dsn(path, url.Values{"_txlock": {"immediate"}},
-		"journal_mode(WAL)", "synchronous(FULL)", "busy_timeout(10000)", "foreign_keys(1)"))
+		"journal_mode(WAL)", "synchronous(FULL)", "busy_timeout(10000)", "foreign_keys(1)", cache, checkpoint))
 	if err != nil {
 		return store.Conn{}, err
 	}

@@ -1,0 +1,19 @@
+-- +goose Up
+-- Each index of a table through which every purged file passes costs time for each file:
+-- files that wait are found by their item, and those of no item are few.
+DROP INDEX blob_unlinks_retry;
+
+-- Each order of the Trash page, of one type and of all, has its index: a page costs what
+-- it shows, whatever lies in Trash.
+CREATE INDEX trash_items_type_due ON trash_items (workspace_id, type, effective_at, id);
+CREATE INDEX trash_items_type_size ON trash_items (workspace_id, type, bytes, id);
+CREATE INDEX trash_items_type_name ON trash_items (workspace_id, type, name, id);
+CREATE INDEX trash_items_type ON trash_items (workspace_id, type, id);
+
+-- +goose Down
+DROP INDEX trash_items_type;
+DROP INDEX trash_items_type_name;
+DROP INDEX trash_items_type_size;
+DROP INDEX trash_items_type_due;
+CREATE INDEX blob_unlinks_retry ON blob_unlinks (retry_at);
+SELECT 1;
