@@ -32,6 +32,9 @@ const heldItems = `SELECT b.id FROM trash_items b WHERE b.held_at > 0 AND b.proj
 	UNION ALL SELECT a.id FROM trash_items b JOIN trash_items a ON a.target_id = b.project_id WHERE b.held_at > 0 AND b.project_id > ''
 	UNION ALL SELECT a.id FROM trash_items b JOIN trash_items a ON a.target_id = b.version_id WHERE b.held_at > 0 AND b.version_id > ''`
 
+// free is notHeld for lists and counts: what is held is looked up once, not for each row.
+const free = `t.held_at = 0 AND t.id NOT IN (` + heldItems + `)`
+
 const fromTrash = ` FROM trash_items t LEFT JOIN projects p ON p.id = t.project_id LEFT JOIN versions v ON v.id = t.version_id `
 
 func scanTrash(r row) (t cullet.TrashItem, err error) {
@@ -323,7 +326,7 @@ func (f TrashFilter) apply(q *query) {
 		q.and(`t.id IN (` + heldItems + `)`)
 	}
 	if f.Free {
-		q.and(notHeld)
+		q.and(free)
 	}
 }
 
@@ -356,8 +359,18 @@ func (tx *Tx) FindTrash(ctx context.Context, workspace string, f TrashFilter) ([
 	return queryAll(ctx, tx, scanTrash, q.text(), q.args...)
 }
 
-// CountTrash counts the items that the filter chooses, up to most.
+// whole says whether the filter chooses all of the Trash, or all of one type, and of which.
+func (f TrashFilter) whole() (of cullet.Trashable, yes bool) {
+	return f.Type, f == TrashFilter{Type: f.Type, Sort: f.Sort, Asc: f.Asc, After: f.After, Limit: f.Limit}
+}
+
+// CountTrash counts the items that the filter chooses, up to most. Of all, and of all of
+// one type, the number is kept.
 func (tx *Tx) CountTrash(ctx context.Context, workspace string, f TrashFilter, most int) (int64, error) {
+	if of, whole := f.whole(); whole {
+		all, err := queryOne(ctx, tx, scanInt, `SELECT CAST(COALESCE(SUM(items), 0) AS BIGINT) FROM trash_counts WHERE workspace_id = $1 AND ($2 = '' OR type = $2)`, workspace, of)
+		return min(all, int64(most)), err
+	}
 	q := newQuery(`SELECT COUNT(*) FROM (SELECT 1 AS one`+fromTrash+`WHERE t.workspace_id = $1`, workspace)
 	f.apply(q)
 	q.add(` LIMIT ?) AS few`, most)
@@ -394,7 +407,7 @@ func (tx *Tx) TrashTotals(ctx context.Context, workspace string) (map[cullet.Tra
 // passes by what is held (C8).
 func (tx *Tx) NextCleanup(ctx context.Context, workspace string) (time.Time, error) {
 	at, err := queryOne(ctx, tx, func(r row) (t time.Time, err error) { return t, r.Scan(instant{&t}) },
-		`SELECT t.effective_at FROM trash_items t WHERE t.workspace_id = $1 AND `+notHeld+` ORDER BY t.effective_at LIMIT 1`, workspace)
+		`SELECT t.effective_at FROM trash_items t WHERE t.workspace_id = $1 AND `+free+` ORDER BY t.effective_at LIMIT 1`, workspace)
 	if errors.Is(err, ErrNoRow) {
 		return time.Time{}, nil
 	}

@@ -245,12 +245,12 @@ type SoonDue struct {
 
 // FindSoonDue returns what of a workspace's Trash will be cleaned up before a time.
 func (tx *Tx) FindSoonDue(ctx context.Context, workspace string, before time.Time, most int) (s SoonDue, err error) {
-	where := ` FROM trash_items t WHERE t.workspace_id = $1 AND t.effective_at <= $2 AND ` + warnable
+	where := ` FROM trash_items t WHERE t.workspace_id = $1 AND t.effective_at <= $2 AND t.state = 'trashed' AND ` + free
 	s.Items, err = queryOne(ctx, tx, scanInt, `SELECT COUNT(*) FROM (SELECT 1 AS one`+where+` LIMIT $3) AS few`, workspace, micros(before), most)
 	if err != nil || s.Items == 0 {
 		return s, err
 	}
-	s.Last, err = queryOne(ctx, tx, func(r row) (t time.Time, err error) { return t, r.Scan(instant{&t}) }, `SELECT MAX(t.effective_at)`+where, workspace, micros(before))
+	s.Last, err = queryOne(ctx, tx, func(r row) (t time.Time, err error) { return t, r.Scan(instant{&t}) }, `SELECT t.effective_at`+where+` ORDER BY t.effective_at DESC LIMIT 1`, workspace, micros(before))
 	if err != nil {
 		return s, err
 	}
