@@ -94,10 +94,10 @@ var guards = []guard{
 		{storeP, `{"images", "blob_id"}, {"images", "thumb_id"}, {"version_images", "blob_id"},`, `{"images", "blob_id"}, {"images", "thumb_id"},`},
 	}, "./internal/store", "TestC4", ""},
 	{"C5", "what the rows referred to is looked at by the collector", []edit{
-		{storeP, "return int64(len(freed)), tx.addCandidates(ctx, t.ID, ids)", "return int64(len(freed)), tx.addCandidates(ctx, t.ID, ids[:0])"},
+		{storeP, "return int64(len(freed)), tx.letGo(ctx, t.ID, ids)", "return int64(len(freed)), tx.letGo(ctx, t.ID, ids[:0])"},
 	}, "./internal/purge", "TestC5", ""},
 	{"C6", "a gap between two looks begins a wait", []edit{
-		{"watch.go", "s.Now.Sub(w.SeenAt) > longGap+3*interval", "s.Now.Sub(w.SeenAt) > 1<<62"},
+		{"watch.go", "next.SeenAt.Sub(w.SeenAt) > most", "next.SeenAt.Sub(w.SeenAt) > 1<<62"},
 	}, "./internal/purge", "TestC6", ""},
 	{"C6", "a restored backup begins with a wait", []edit{
 		{"internal/backup/restore.go", "errors.Join(tx.WaitAfterRestore(ctx, grace), tx.CountAnew(ctx))", "errors.Join(nil, tx.CountAnew(ctx))"},

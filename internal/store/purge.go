@@ -347,20 +347,24 @@ func (tx *Tx) ListUnlinks(ctx context.Context, item string, limit int) ([]Unlink
 		item, micros(tx.Now), limit)
 }
 
-// DoneUnlinks forgets files that are unlinked, and counts them for the item.
+// DoneUnlinks forgets files that are unlinked, and counts for the item those that
+// nobody counted before: two workers may have removed the same ones.
 func (tx *Tx) DoneUnlinks(ctx context.Context, item string, done []Unlink) error {
-	bytes := int64(0)
 	paths := make([]string, len(done))
 	for n, u := range done {
-		bytes += u.Bytes
 		paths[n] = u.Path
 	}
+	bytes, files := int64(0), 0
 	for some := range slices.Chunk(paths, several) {
-		if _, err := tx.exec(ctx, `DELETE FROM blob_unlinks WHERE path IN `+listOf(1), padded(some)...); err != nil {
+		gone, err := queryAll(ctx, tx, scanInt, `DELETE FROM blob_unlinks WHERE path IN `+listOf(1)+` RETURNING bytes`, padded(some)...)
+		if err != nil {
 			return err
 		}
+		for _, b := range gone {
+			bytes, files = bytes+b, files+1
+		}
 	}
-	_, err := tx.exec(ctx, `UPDATE trash_items SET done_bytes = done_bytes + $2, done_files = done_files + $3 WHERE id = $1`, item, bytes, len(done))
+	_, err := tx.exec(ctx, `UPDATE trash_items SET done_bytes = done_bytes + $2, done_files = done_files + $3 WHERE id = $1`, item, bytes, files)
 	return err
 }
 
