@@ -47,7 +47,12 @@ func fsckJSON(r fsck.Report, deep bool) map[string]any {
 	if repaired == nil {
 		repaired = []string{}
 	}
+	left := r.Left
+	if left == nil {
+		left = []string{}
+	}
 	return map[string]any{
+		"not_repaired": left,
 		"clean": r.Clean(), "dangling_rows": r.DanglingRows, "missing_blobs": r.MissingBlobs, "orphan_blobs": r.OrphanBlobs,
 		"corrupt_blobs": r.CorruptBlobs, "miscounted": r.Miscounted, "audit_breaks": r.AuditBreaks,
 		"findings": findings, "repaired": repaired, "young_files": r.Young,
@@ -61,6 +66,9 @@ func printFsck(r fsck.Report) {
 	}
 	for _, s := range r.Repaired {
 		fmt.Println("repaired   ", s)
+	}
+	for _, s := range r.Left {
+		fmt.Println("not touched", s)
 	}
 	fmt.Printf("looked at %d rows of bytes, %d files (%d bytes), %d audit entries; asked %d questions\n", r.Blobs, r.Files, r.Bytes, r.Entries, r.Checks)
 	if r.Young > 0 {

@@ -99,34 +99,49 @@ func (p *Preview) choose(ctx context.Context, tx *store.Tx, workspace string, c 
 	} else {
 		p.DueBy = tx.Now.Add(c.Within)
 		scope.DueBy = p.DueBy
-		// What stays is looked for by itself: however much is held, it hides nothing that goes.
-		due, err1 := tx.FindTrash(ctx, workspace, store.TrashFilter{DueBy: p.DueBy, Free: true, Sort: "due", Asc: true, Limit: MostListed})
-		held, err2 := tx.FindTrash(ctx, workspace, store.TrashFilter{DueBy: p.DueBy, Held: true, Sort: "due", Asc: true, Limit: MostListed})
-		if err := errors.Join(err1, err2); err != nil {
-			return scope, err
-		}
-		for _, t := range append(due, held...) {
-			switch {
-			case t.State == cullet.Purging:
-				p.Stays = append(p.Stays, Stays{t.ID, t, "it is being deleted already"})
-			case t.Held():
-				p.Stays = append(p.Stays, Stays{t.ID, t, t.HeldWords()})
-			default:
-				p.Goes = append(p.Goes, t)
-			}
-		}
+		return scope, p.chooseDue(ctx, tx, workspace)
 	}
-	p.sum()
+	p.sum(p.Goes)
 	return scope, nil
 }
 
+// chooseDue fills in what cleanup comes to by the date, all of it in the sums, some of it
+// listed. What stays is looked for by itself: however much is held, it hides nothing that goes.
+func (p *Preview) chooseDue(ctx context.Context, tx *store.Tx, workspace string) error {
+	var all []cullet.TrashItem
+	for f := (store.TrashFilter{DueBy: p.DueBy, Free: true, Sort: "due", Asc: true, Limit: MostListed}); ; {
+		page, err := tx.FindTrash(ctx, workspace, f)
+		if err != nil {
+			return err
+		}
+		for _, t := range page {
+			if t.State == cullet.Purging {
+				p.Stays = append(p.Stays, Stays{t.ID, t, "it is being deleted already"})
+				continue
+			}
+			all = append(all, t)
+		}
+		if len(page) < MostListed {
+			break
+		}
+		f.After = &page[len(page)-1]
+	}
+	held, err := tx.FindTrash(ctx, workspace, store.TrashFilter{DueBy: p.DueBy, Held: true, Sort: "due", Asc: true, Limit: MostListed})
+	for _, t := range held {
+		p.Stays = append(p.Stays, Stays{t.ID, t, t.HeldWords()})
+	}
+	p.sum(all)
+	p.Goes = all[:min(len(all), MostListed)]
+	return err
+}
+
 // sum adds up what goes; what lies below an item that goes as well is part of it.
-func (p *Preview) sum() {
+func (p *Preview) sum(all []cullet.TrashItem) {
 	goes := map[string]bool{}
-	for _, t := range p.Goes {
+	for _, t := range all {
 		goes[t.Target] = true
 	}
-	for _, t := range p.Goes {
+	for _, t := range all {
 		if goes[t.Project] || goes[t.Version] {
 			continue
 		}

@@ -41,6 +41,7 @@ type Report struct {
 
 	Findings []Finding
 	Repaired []string // what was set aside
+	Left     []string // what repair did not touch, and why, in words; only with Repair
 
 	Young   int64 // files without a row that may be uploads under way: no finding
 	Blobs   int64 // rows of files that were looked at
@@ -76,7 +77,31 @@ func Check(ctx context.Context, db *store.DB, blobs *blob.Store, o Options) (Rep
 			return r, err
 		}
 	}
+	if o.Repair {
+		r.leave()
+	}
 	return r, nil
+}
+
+// leave says what repair does not do: each of these would lose something, or needs
+// somebody who knows what was right.
+func (r *Report) leave() {
+	for _, x := range []struct {
+		count int64
+		what  string
+		why   string
+	}{
+		{r.DanglingRows, "dangling rows", "they are evidence of what went wrong; nothing is removed that a person has not looked at"},
+		{r.MissingBlobs, "missing files", "bring them back from a backup (cullet restore-backup into another folder) to where their rows say"},
+		{r.CorruptBlobs, "corrupt files", "replace them from a backup; the damaged ones are left as they are"},
+		{r.Miscounted, "wrong counters", "they are shown numbers only, and tell where something went wrong"},
+		{r.AuditBreaks, "breaks of the audit", "a chain that was mended would prove nothing"},
+		{r.Young, "files without a row that are younger than a day", "they may be uploads under way"},
+	} {
+		if x.count > 0 {
+			r.Left = append(r.Left, fmt.Sprintf("%d %s: %s", x.count, x.what, x.why))
+		}
+	}
 }
 
 // rows asks the database for what dangles and what is miscounted.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
 	"time"
 
 	"github.com/cullet-vision/cullet"
@@ -277,9 +278,10 @@ func (tx *Tx) ItemsBelow(ctx context.Context, project, version string) ([]cullet
 // TrashFilter chooses items for a page of the Trash.
 type TrashFilter struct {
 	Type    cullet.Trashable
-	Text    string // a part of the name, slug or parent's name
-	By      string // a part of who deleted it
-	Actor   string // id or exact name of who deleted it
+	Types   []cullet.Trashable // any of these; empty: all
+	Text    string             // a part of the name, slug or parent's name
+	By      string             // a part of who deleted it
+	Actor   string             // id or exact name of who deleted it
 	Means   cullet.Means
 	From    time.Time
 	To      time.Time
@@ -296,6 +298,16 @@ type TrashFilter struct {
 func (f TrashFilter) apply(q *query) {
 	if f.Type != "" {
 		q.and(`t.type = ?`, f.Type)
+	}
+	if len(f.Types) > 0 {
+		q.add(` AND t.type IN (`)
+		for n, typ := range f.Types {
+			if n > 0 {
+				q.add(`, `)
+			}
+			q.add(`?`, typ)
+		}
+		q.add(`)`)
 	}
 	if f.Text != "" {
 		s := contains(f.Text)
@@ -361,7 +373,7 @@ func (tx *Tx) FindTrash(ctx context.Context, workspace string, f TrashFilter) ([
 
 // whole says whether the filter chooses all of the Trash, or all of one type, and of which.
 func (f TrashFilter) whole() (of cullet.Trashable, yes bool) {
-	return f.Type, f == TrashFilter{Type: f.Type, Sort: f.Sort, Asc: f.Asc, After: f.After, Limit: f.Limit}
+	return f.Type, reflect.DeepEqual(f, TrashFilter{Type: f.Type, Sort: f.Sort, Asc: f.Asc, After: f.After, Limit: f.Limit})
 }
 
 // CountTrash counts the items that the filter chooses, up to most. Of all, and of all of

@@ -54,12 +54,10 @@ func (b *Bin) RescuePlan(ctx context.Context, by cullet.Actor, f RescueFilter) (
 	}
 	var ids []string
 	err := b.DB.View(ctx, func(tx *store.Tx) error {
-		items, err := tx.FindTrash(ctx, by.Workspace, store.TrashFilter{Actor: f.By, Means: f.Means, From: f.From, To: f.To, Limit: MostRescued + 1})
+		items, err := tx.FindTrash(ctx, by.Workspace, store.TrashFilter{Types: f.Types, Actor: f.By, Means: f.Means, From: f.From, To: f.To, Limit: MostRescued + 1})
 		ids = nil
 		for _, t := range items {
-			if len(f.Types) == 0 || slices.Contains(f.Types, t.Type) {
-				ids = append(ids, t.ID)
-			}
+			ids = append(ids, t.ID)
 		}
 		return err
 	})
