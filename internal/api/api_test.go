@@ -19,6 +19,7 @@ import (
 	"github.com/cullet-vision/cullet/internal/blob"
 	"github.com/cullet-vision/cullet/internal/cullettest"
 	"github.com/cullet-vision/cullet/internal/store"
+	"github.com/cullet-vision/cullet/internal/trail"
 )
 
 // bench is a server with one workspace that a test fills, and one of strangers.
@@ -37,7 +38,7 @@ func newBench(t *testing.T, d cullettest.Database) *bench {
 	w := cullettest.WorldOn(t, d, cullettest.NewClock())
 	w.Intake.MaxBytes = 100_000
 	b := &bench{World: w, t: t, server: Server{DB: w.DB, Access: w.Access, Catalog: w.Catalog, Intake: w.Intake, Press: w.Press, Queue: w.Queue,
-		Shelf: w.Shelf, Bin: w.Bin, Blobs: w.Blobs, LinkKey: []byte(linkKey), idle: 300 * time.Millisecond}}
+		Shelf: w.Shelf, Bin: w.Bin, Book: w.Book, Trail: &trail.Trail{DB: w.DB}, Blobs: w.Blobs, LinkKey: []byte(linkKey), idle: 300 * time.Millisecond}}
 	b.http = b.serve()
 	o, err := w.Access.Open(context.Background(), access.NewWorkspace{Name: "Strangers", Email: "eve@example.com", Password: cullettest.Password})
 	if err != nil {
