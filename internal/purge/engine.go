@@ -584,9 +584,9 @@ type batchSize struct{ rows int }
 
 func (b *batchSize) took(d time.Duration, n int64) {
 	switch {
-	case d > 40*time.Millisecond:
+	case d > 20*time.Millisecond:
 		b.rows = max(50, b.rows/2)
-	case d < 10*time.Millisecond && n >= int64(b.rows):
-		b.rows = min(5000, b.rows*2)
+	case d < 5*time.Millisecond && n >= int64(b.rows):
+		b.rows = min(2000, b.rows*2)
 	}
 }

@@ -142,7 +142,11 @@ func (t target) ended() bool {
 	return t.project != nil && t.project.gone || t.version != nil && t.version.gone || t.flow != nil && t.flow.gone
 }
 
+// end is the end of it; its parent in Trash keeps the date that it took over (C8).
 func (t target) end() {
+	if t.version != nil && t.project.trash != nil {
+		t.project.trash.due = t.project.latest()
+	}
 	switch t.typ {
 	case cullet.TrashProject:
 		t.project.gone = true
@@ -678,9 +682,6 @@ func (h *history) cleaned() {
 	}
 	for _, x := range h.inTrash() {
 		if x.typ != cullet.TrashProject && !x.item.due.After(by) && !x.item.held {
-			if x.project != nil && x.project.trash != nil {
-				x.project.trash.due = x.project.latest()
-			}
 			x.end()
 		}
 	}

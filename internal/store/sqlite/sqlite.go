@@ -20,8 +20,8 @@ const readers = 4
 // that SQLite takes by itself it would read most of them again for each index, and write
 // all of them home at each commit.
 const (
-	cache      = "cache_size(-24000)" // of the writer, in KiB
-	checkpoint = "wal_autocheckpoint(4000)"
+	cache      = "cache_size(-8000)" // of the writer, in KiB
+	checkpoint = "wal_autocheckpoint(1500)"
 )
 
 // Open opens the file, and makes it where it does not exist. Commits are on the
