@@ -32,8 +32,8 @@ soak: setup ## long histories, crashes, fuzzing: hours
 	@$(env) && scripts/soak
 
 .PHONY: bench
-bench: ## Go benchmarks
-	go test -run '^$$' -bench . -benchmem ./...
+bench: ## what docs/performance.md measures, against its peers: BENCH=flags (minutes)
+	go run ./internal/bench all --images 20000 --runs 3 $(BENCH)
 
 .PHONY: setup
 setup: ## installs what the tests need (PostgreSQL, Chromium, Python packages, linters)
