@@ -285,17 +285,28 @@ func (e *Engine) leased(ctx context.Context, t cullet.TrashItem, fn func(tx *sto
 
 // rows removes a batch of the item's rows, and of the blobs that they alone referred
 // to (C4). C11: an item whose root is active, or in Trash by another item, contradicts
-// itself and is not touched.
+// itself and is not touched. The transaction also keeps what became of files that left
+// meanwhile, so that they need none of their own while there are rows.
 func (e *Engine) rows(ctx context.Context, t cullet.TrashItem) (n int64, err error) {
-	return e.batch(failpoint.In(ctx, "purge.rows"), t, func(tx *store.Tx, limit int) (int64, error) {
+	files := e.leaving[t.ID]
+	gone, kept := files != nil && files.ended(), false
+	n, err = e.batch(failpoint.In(ctx, "purge.rows"), t, func(tx *store.Tx, limit int) (int64, error) {
 		root, err := tx.RootItem(ctx, t)
 		if err == nil && root != t.ID {
 			return 0, fmt.Errorf("%s %s is not in Trash by this item (%q): kept", t.Type, t.Target, root)
 		} else if err != nil && !errors.Is(err, store.ErrNoRow) {
 			return 0, err
 		}
-		return tx.SweepRows(ctx, t, limit)
+		n, err := tx.SweepRows(ctx, t, limit)
+		if kept = gone && n > 0; err != nil || !kept {
+			return n, err
+		}
+		return n, files.record(ctx, tx, t.ID)
 	})
+	if err == nil && kept {
+		delete(e.leaving, t.ID)
+	}
+	return n, err
 }
 
 // collect removes the rows of blobs that something else still referred to when the
@@ -307,28 +318,20 @@ func (e *Engine) collect(ctx context.Context, t cullet.TrashItem) (n int64, err 
 	})
 }
 
-// batch runs one batch in a transaction of its own (C3), with a note of the files that
-// were removed meanwhile, and learns from it how large the next one may be. It counts
-// what the statements take: what the lock and the commit take is the same for a batch of
-// any size, and smaller ones would only wait more often.
+// batch runs one batch in a transaction of its own (C3), and learns from it how large
+// the next one may be. It counts what the statements take: what the lock and the commit
+// take is the same for a batch of any size, and smaller ones would only wait more often.
 func (e *Engine) batch(ctx context.Context, t cullet.TrashItem, fn func(tx *store.Tx, limit int) (int64, error)) (n int64, err error) {
 	limit := e.size.rows
-	files := e.leaving[t.ID]
-	gone := files != nil && files.ended()
 	var spent time.Duration
 	err = e.leased(ctx, t, func(tx *store.Tx) (err error) {
 		began := e.DB.Clock().Now()
-		if n, err = fn(tx, limit); err == nil && gone {
-			err = files.record(ctx, tx, t.ID)
-		}
+		n, err = fn(tx, limit)
 		spent = e.DB.Clock().Now().Sub(began)
 		return err
 	})
 	if err != nil {
 		return 0, err
-	}
-	if gone {
-		delete(e.leaving, t.ID)
 	}
 	e.size.took(spent, n)
 	return n, nil
