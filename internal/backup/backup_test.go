@@ -116,7 +116,7 @@ func inhabit(t *testing.T, d cullettest.Database) *inhabited {
 	w.Clock.Advance(2 * time.Second)
 	must(newEngine(w.DB, w.Blobs).BeginDue(ctx))
 	update(t, w.DB, func(tx *store.Tx) error {
-		_, err := tx.SweepRows(ctx, w.purging, 3)
+		_, err := tx.SweepRows(ctx, w.purging, 5) // all its images, of which one is shared
 		return err
 	})
 	w.overdue = trashed(due, "Overdue thing")

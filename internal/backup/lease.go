@@ -23,9 +23,11 @@ func (s Source) hold(ctx context.Context) (held context.Context, release func(),
 	}
 	held, cancel := context.WithCancelCause(ctx)
 	ended := make(chan struct{})
+	tick := s.DB.Clock().NewTicker(store.BackupLease / 6) // from the lease's own beginning on
 	go func() {
 		defer close(ended)
-		if err := s.renew(held, id); err != nil {
+		defer tick.Stop()
+		if err := s.renew(held, id, tick); err != nil {
 			cancel(err)
 		}
 	}()
@@ -40,10 +42,7 @@ func (s Source) hold(ctx context.Context) (held context.Context, release func(),
 	}, nil
 }
 
-func (s Source) renew(ctx context.Context, id string) error {
-	clock := s.DB.Clock()
-	tick := clock.NewTicker(store.BackupLease / 6)
-	defer tick.Stop()
+func (s Source) renew(ctx context.Context, id string, tick cullet.Ticker) error {
 	for {
 		select {
 		case <-ctx.Done():
