@@ -326,10 +326,10 @@ func TestKeepMarked(t *testing.T) {
 		t.Errorf("%d items were released, want the one of the form", n)
 	}
 	// What left Trash meanwhile is named and left out.
-	if _, err := h.Bin.RestoreItem(t.Context(), h.By, items[5], ""); err != nil {
+	if _, err := h.Bin.RestoreItem(t.Context(), h.Person(), items[5], ""); err != nil {
 		t.Fatal(err)
 	}
-	b.get(trash+"/postpone?item="+items[5]+"&item="+items[6]).want(http.StatusOK, "keep-skipped", "postpone-confirm").says("keep-skipped", "project p05 was already restored by key default")
+	b.get(trash+"/postpone?item="+items[5]+"&item="+items[6]).want(http.StatusOK, "keep-skipped", "postpone-confirm").says("keep-skipped", "project p05 was already restored by Ann")
 }
 
 // TestP2KeepDoors: who may not hold, release, postpone, lift or set the policy is
