@@ -222,6 +222,12 @@ func (tx *Tx) LockTarget(ctx context.Context, t cullet.TrashItem) error {
 	return err
 }
 
+// LockItem keeps holds, later dates and purges off an item until the transaction ends.
+// Its root is locked before it.
+func (tx *Tx) LockItem(ctx context.Context, id string) error {
+	return tx.lockTrash(ctx, `id = $1`, id)
+}
+
 // tables names the table in which the root of an item lies.
 var tables = map[cullet.Trashable]string{
 	cullet.TrashProject:  "projects",

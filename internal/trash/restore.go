@@ -157,7 +157,7 @@ func mayEndHold(by cullet.Actor, t cullet.TrashItem) error {
 	return cullet.E(cullet.Conflict, "%s %s is held by %s: %s. An administrator can release it, or restore it, in the web app", t.Type, t.Handle(), t.HeldBy, t.HoldReason)
 }
 
-// lock takes the item's root for itself, its parents first.
+// lock takes the item's root for itself, its parents first, and then the item.
 func lock(ctx context.Context, tx *store.Tx, t cullet.TrashItem) error {
 	if t.Type == cullet.TrashVersion && t.State == cullet.Trashed {
 		if err := needProject(ctx, tx, t); err != nil {
@@ -169,11 +169,10 @@ func lock(ctx context.Context, tx *store.Tx, t cullet.TrashItem) error {
 			return err
 		}
 	}
-	err := tx.LockTarget(ctx, t)
-	if errors.Is(err, store.ErrNoRow) {
-		return nil // its purge is further than that; the second look tells
+	if err := tx.LockTarget(ctx, t); err != nil && !errors.Is(err, store.ErrNoRow) {
+		return err // none: its purge is further than that; the second look tells
 	}
-	return err
+	return tx.LockItem(ctx, t.ID) // a hold that comes at this moment is seen (C8)
 }
 
 // show makes the root active again, or says why that may not be.
