@@ -62,7 +62,7 @@ test-race: ## Go tests with the race detector, on both databases and in the brow
 HISTORIES ?= 300
 .PHONY: histories
 histories: ## random histories against the rules, on each database: HISTORIES=300 of them
-	$(env) && shm=$$( [ -w /dev/shm ] && echo /dev/shm || echo /tmp ) && TMPDIR=$$shm CULLET_HISTORIES=$(HISTORIES) go test -timeout 6h -v -run 'Histories|Lives' ./internal/purge | grep -v '=== '
+	$(env) && shm=$$( [ -w /dev/shm ] && echo /dev/shm || echo /tmp ) && TMPDIR=$$shm CULLET_HISTORIES=$(HISTORIES) go test -count=1 -timeout 6h -v -run 'Histories|Lives' ./internal/purge | grep -v '=== '
 
 # A line for each run: failpoint, database, process, what was done to it, how long it took, what was found.
 .PHONY: crashes
