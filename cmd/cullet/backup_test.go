@@ -93,9 +93,7 @@ func tree(t *testing.T, dir string) (names []string) {
 // TestBackupWhileServing backs a server up while it takes uploads, into a folder and a
 // file, restores both, and serves the copies: all that was answered before is there.
 func TestBackupWhileServing(t *testing.T) {
-	if testing.Short() {
-		t.Skip("runs servers")
-	}
+	cullettest.TakesLong(t, "runs servers")
 	cullettest.Each(t, func(t *testing.T, d cullettest.Database) {
 		p := newPlace(t, d)
 		p.project(t, "Belt")
@@ -269,9 +267,7 @@ func TestRestoreRefuses(t *testing.T) {
 // TestKilledBackupAndRestore kills backups and restores at moments chosen by how far
 // they are: nothing half is served, and the next run succeeds.
 func TestKilledBackupAndRestore(t *testing.T) {
-	if testing.Short() {
-		t.Skip("kills processes")
-	}
+	cullettest.TakesLong(t, "kills processes")
 	cullettest.Each(t, func(t *testing.T, d cullettest.Database) {
 		const images = 700
 		p := newPlace(t, d)
@@ -397,9 +393,7 @@ func (p *place) counts(t *testing.T) map[string]int {
 // TestRestoreGoesOn: PostgreSQL has no moment at which a database gets its name. What
 // is filled is not served before the restore has ended, and another run ends it.
 func TestRestoreGoesOn(t *testing.T) {
-	if len(cullettest.Databases()) < 2 {
-		t.Skip("needs PostgreSQL")
-	}
+	cullettest.NeedsPostgres(t)
 	ctx := context.Background()
 	p := newPlace(t, cullettest.NewDatabase(t, "postgres"))
 	p.fill(t, 10, 2)
@@ -511,9 +505,7 @@ func TestRestoreIsLocked(t *testing.T) {
 // TestC6RestoredBackupWaits: a restored copy purges nothing that is due, however often
 // its cleanup looks; the server it was made from did long ago.
 func TestC6RestoredBackupWaits(t *testing.T) {
-	if testing.Short() {
-		t.Skip("runs servers")
-	}
+	cullettest.TakesLong(t, "runs servers")
 	cullettest.Each(t, func(t *testing.T, d cullettest.Database) {
 		p := newPlace(t, d)
 		p.fill(t, 20, 5)

@@ -143,9 +143,7 @@ func (p *place) check(t *testing.T) fsck.Report {
 // images, a tenth of them shared with another project: it resumes, ends, and
 // leaves just the other project's bytes (C3, C4, C5).
 func TestKilledPurge(t *testing.T) {
-	if testing.Short() {
-		t.Skip("kills servers")
-	}
+	cullettest.TakesLong(t, "kills servers")
 	cullettest.Each(t, func(t *testing.T, d cullettest.Database) {
 		const images, shared = 5000, 500
 		p := newPlace(t, d)
@@ -307,9 +305,7 @@ func waitFor(t *testing.T, most time.Duration, what string, so func() bool) {
 // TestKilledUploads kills the server at ten random moments of an upload loop: every
 // upload that was answered is there, and nothing is half there.
 func TestKilledUploads(t *testing.T) {
-	if testing.Short() {
-		t.Skip("kills servers")
-	}
+	cullettest.TakesLong(t, "kills servers")
 	cullettest.Each(t, func(t *testing.T, d cullettest.Database) {
 		p := newPlace(t, d)
 		p.project(t, "Belt")

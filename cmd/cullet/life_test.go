@@ -642,15 +642,18 @@ func (l *life) left(t *testing.T, g *ground) []string {
 
 // pass lets the time pass until something is so, while the process lives.
 func pass(c *child, most time.Duration, so func() bool) error {
-	end := time.Now().Add(most)
+	end := time.NewTimer(most)
+	defer end.Stop()
+	look := time.NewTicker(20 * time.Millisecond)
+	defer look.Stop()
 	for !so() {
-		if c.ended() {
+		select {
+		case <-c.dead:
 			return errKilled
-		}
-		if time.Now().After(end) {
+		case <-end.C:
 			return fmt.Errorf("waited %v in vain", most)
+		case <-look.C:
 		}
-		time.Sleep(20 * time.Millisecond)
 	}
 	return nil
 }

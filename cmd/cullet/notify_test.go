@@ -69,9 +69,7 @@ func (r *told) heard(what string) (n int) {
 // TestToldOfWhatHappens: a real server tells a real receiver of what the official
 // route caused, warns once, also over a restart, and purges while a receiver is down.
 func TestToldOfWhatHappens(t *testing.T) {
-	if testing.Short() {
-		t.Skip("starts servers")
-	}
+	cullettest.TakesLong(t, "starts servers")
 	cullettest.Each(t, func(t *testing.T, d cullettest.Database) {
 		p := newPlace(t, d)
 		p.project(t, "Belt")

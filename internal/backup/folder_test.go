@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -193,14 +194,23 @@ func TestTheLeaseIsRenewed(t *testing.T) {
 				return n, tx.SQL().QueryRowContext(ctx, `SELECT COALESCE(MAX(until), 0) FROM backups`).Scan(&n)
 			})
 		}
+		renewed := make(chan struct{}, 10)
+		w.DB.Watch(func(statement string, _ int64) {
+			if strings.HasPrefix(statement, "UPDATE backups") {
+				renewed <- struct{}{}
+			}
+		})
+		defer w.DB.Watch(nil)
 		for range 3 {
 			before := end()
 			w.Clock.Advance(store.BackupLease / 6)
-			for end() == before {
-				if held.Err() != nil {
-					t.Fatal(held.Err())
-				}
-				time.Sleep(time.Millisecond)
+			select {
+			case <-renewed:
+			case <-held.Done():
+				t.Fatal(held.Err())
+			}
+			for end() == before { // the statement has run; its commit is a moment away
+				runtime.Gosched()
 			}
 		}
 		w.Clock.Advance(2 * store.BackupLease)

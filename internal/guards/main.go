@@ -114,7 +114,7 @@ func (g guard) broken(dir string) (test string, err error) {
 	cmd := exec.CommandContext(ctx, "go", "test", "-count=1", "-timeout", most.String(), "-run", g.run, g.pkg)
 	cmd.Dir = dir
 	if g.where == "" {
-		cmd.Env = append(os.Environ(), postgresEnv+"=")
+		cmd.Env = append(os.Environ(), postgresEnv+"=", "CULLET_TEST_ALL=")
 	} else {
 		cmd.Args[len(cmd.Args)-2] += "/" + g.where
 	}

@@ -30,9 +30,7 @@ func measure(w *cullettest.World, act func()) (c cost) {
 // TestD2ConstantCost counts statements and written rows: a project of 200,000
 // images goes to Trash, and comes back, for what an empty one costs.
 func TestD2ConstantCost(t *testing.T) {
-	if testing.Short() {
-		t.Skip("makes 200,000 rows")
-	}
+	cullettest.TakesLong(t, "makes 200,000 rows")
 	cullettest.Each(t, func(t *testing.T, d cullettest.Database) {
 		w := cullettest.WorldOn(t, d, cullettest.NewClock())
 		empty, large := w.Project(t, "empty"), w.Project(t, "large")

@@ -17,7 +17,7 @@ import (
 // what a script deleted, the warnings, and the audit with its export.
 func TestAccountsInBrowser(t *testing.T) {
 	if os.Getenv(chromiumEnv) == "" {
-		t.Skipf("no browser is named in %s; `make check` does", chromiumEnv)
+		cullettest.Lacks(t, "no browser is named in %s; `make check` does", chromiumEnv)
 	}
 	t.Parallel()
 	h := newHouse(t)

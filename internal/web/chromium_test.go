@@ -265,7 +265,7 @@ func (h *house) belt(project cullet.Project, from, n int) {
 // another name, delete permanently behind the dialog. Esc and Cancel change nothing.
 func TestInBrowser(t *testing.T) {
 	if os.Getenv(chromiumEnv) == "" {
-		t.Skipf("no browser is named in %s; `make check` does", chromiumEnv)
+		cullettest.Lacks(t, "no browser is named in %s; `make check` does", chromiumEnv)
 	}
 	t.Parallel()
 	h := newHouse(t)

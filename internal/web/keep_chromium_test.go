@@ -18,7 +18,7 @@ import (
 // banner, and the lift; then the policy.
 func TestKeepingInBrowser(t *testing.T) {
 	if os.Getenv(chromiumEnv) == "" {
-		t.Skipf("no browser is named in %s; `make check` does", chromiumEnv)
+		cullettest.Lacks(t, "no browser is named in %s; `make check` does", chromiumEnv)
 	}
 	t.Parallel()
 	h := newHouse(t)

@@ -211,7 +211,7 @@ func TestBannerDueSoon(t *testing.T) {
 // TestWebhooksInBrowser: the page with script, and how it looks.
 func TestWebhooksInBrowser(t *testing.T) {
 	if os.Getenv(chromiumEnv) == "" {
-		t.Skipf("no browser is named in %s; `make check` does", chromiumEnv)
+		cullettest.Lacks(t, "no browser is named in %s; `make check` does", chromiumEnv)
 	}
 	t.Parallel()
 	receiver := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

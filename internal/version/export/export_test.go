@@ -24,6 +24,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/cullet-vision/cullet"
+	"github.com/cullet-vision/cullet/internal/cullettest"
 	"github.com/cullet-vision/cullet/internal/dataset/format"
 	"github.com/cullet-vision/cullet/internal/version/export"
 )
@@ -572,9 +573,7 @@ func wantEmpty(t *testing.T, dir string) {
 
 // More than 65,535 members need the zip64 end.
 func TestManyMembers(t *testing.T) {
-	if testing.Short() {
-		t.Skip("writes 66,000 members")
-	}
+	cullettest.TakesLong(t, "writes 66,000 members")
 	t.Parallel()
 	const n = 33_000 // with a text each
 	d := dataset(nil)
@@ -602,9 +601,7 @@ func TestManyMembers(t *testing.T) {
 
 // Members and places beyond 4 GB need the zip64 fields.
 func TestBeyond4GB(t *testing.T) {
-	if testing.Short() {
-		t.Skip("reads and writes 4 GB of zeros")
-	}
+	cullettest.TakesLong(t, "reads and writes 4 GB of zeros")
 	t.Parallel()
 	const size = 1<<32 + 12_345
 	d := dataset([]cullet.VersionImage{image(0, "huge.bmp"), image(3, "behind.jpg", cullet.BoxAround("jar", 1, 2, 3, 4))}, "jar")
