@@ -171,6 +171,18 @@ type Contents struct {
 	Bytes       int64 // logical bytes: what its rows refer to, shared or not
 }
 
+// Add adds what another deletion took along. What lies in Trash by itself below something
+// that goes too is added like everything else: a version's frozen images are its own.
+func (c *Contents) Add(o Contents) {
+	c.Images += o.Images
+	c.Annotations += o.Annotations
+	c.Versions += o.Versions
+	c.Exports += o.Exports
+	c.Trainings += o.Trainings
+	c.Models += o.Models
+	c.Bytes += o.Bytes
+}
+
 // CancelledTraining is a training that a deletion ended (D4).
 type CancelledTraining struct {
 	ID           string

@@ -131,7 +131,13 @@ func TestPreviewCountsChildrenOnce(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		if one.Sums.Versions != 1 || one.Sums.Images != a.Contents.Images+v.Contents.Images {
+			t.Errorf("the project with the version that goes along holds %+v", one.Sums)
+		}
 		both, err := w.Book.Preview(ctx, w.By, account.Choice{Items: []string{v.ID, a.ID}})
+		if both.Sums.Versions != one.Sums.Versions || both.Sums.Images != one.Sums.Images {
+			t.Errorf("the project and its version hold %+v", both.Sums)
+		}
 		if err != nil || both.Weight.FreedBytes != one.Weight.FreedBytes || one.Weight.FreedFiles != 4 || both.Weight.FreedFiles != 4 {
 			t.Errorf("the project frees %+v, with its version %+v, %v; want the same", one.Weight, both.Weight, err)
 		}

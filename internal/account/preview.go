@@ -3,6 +3,7 @@ package account
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/cullet-vision/cullet"
@@ -73,35 +74,50 @@ func (b *Book) Preview(ctx context.Context, by cullet.Actor, c Choice) (p Previe
 }
 
 // choose fills in what goes and what stays.
-func (p *Preview) choose(ctx context.Context, tx *store.Tx, workspace string, c Choice) (scope store.Scope, err error) {
+func (p *Preview) choose(ctx context.Context, tx *store.Tx, workspace string, c Choice) (store.Scope, error) {
 	if len(c.Items) > 0 {
-		seen := map[string]bool{}
-		for _, id := range c.Items {
-			if seen[id] {
-				continue
-			}
-			seen[id] = true
-			t, err := tx.GetTrashItem(ctx, workspace, id)
-			switch {
-			case errors.Is(err, store.ErrNoRow):
-				p.Stays = append(p.Stays, Stays{ID: id, Reason: "it is not in Trash"})
-			case err != nil:
-				return scope, err
-			case t.State == cullet.Purging:
-				p.Stays = append(p.Stays, Stays{id, t, "it is being deleted already"})
-			case t.Held():
-				p.Stays = append(p.Stays, Stays{id, t, t.HeldWords()})
-			default:
-				p.Goes = append(p.Goes, t)
-				scope.IDs = append(scope.IDs, id)
-			}
-		}
-	} else {
-		p.DueBy = tx.Now.Add(c.Within)
-		scope.DueBy = p.DueBy
-		return scope, p.chooseDue(ctx, tx, workspace)
+		return p.chooseNamed(ctx, tx, workspace, c.Items)
 	}
-	p.sum(p.Goes)
+	p.DueBy = tx.Now.Add(c.Within)
+	return store.Scope{DueBy: p.DueBy}, p.chooseDue(ctx, tx, workspace)
+}
+
+// chooseNamed fills in the named items; what lies in Trash below a project by itself goes
+// along with it, and is in the sums.
+func (p *Preview) chooseNamed(ctx context.Context, tx *store.Tx, workspace string, ids []string) (scope store.Scope, err error) {
+	named := map[string]bool{}
+	var along []cullet.TrashItem
+	for _, id := range ids {
+		if named[id] {
+			continue
+		}
+		named[id] = true
+		t, err := tx.GetTrashItem(ctx, workspace, id)
+		switch {
+		case errors.Is(err, store.ErrNoRow):
+			p.Stays = append(p.Stays, Stays{ID: id, Reason: "it is not in Trash"})
+			continue
+		case err != nil:
+			return scope, err
+		case t.State == cullet.Purging:
+			p.Stays = append(p.Stays, Stays{id, t, "it is being deleted already"})
+			continue
+		case t.Held():
+			p.Stays = append(p.Stays, Stays{id, t, t.HeldWords()})
+			continue
+		}
+		p.Goes = append(p.Goes, t)
+		scope.IDs = append(scope.IDs, id)
+		if t.Type == cullet.TrashProject {
+			below, err := tx.ItemsBelow(ctx, t.Target, "")
+			if err != nil {
+				return scope, err
+			}
+			along = append(along, below...)
+		}
+	}
+	along = slices.DeleteFunc(along, func(t cullet.TrashItem) bool { return named[t.ID] })
+	p.sum(append(along, p.Goes...))
 	return scope, nil
 }
 
@@ -135,24 +151,9 @@ func (p *Preview) chooseDue(ctx context.Context, tx *store.Tx, workspace string)
 	return err
 }
 
-// sum adds up what goes; what lies below an item that goes as well is part of it.
 func (p *Preview) sum(all []cullet.TrashItem) {
-	goes := map[string]bool{}
 	for _, t := range all {
-		goes[t.Target] = true
-	}
-	for _, t := range all {
-		if goes[t.Project] || goes[t.Version] {
-			continue
-		}
-		c := t.Contents
-		p.Sums.Images += c.Images
-		p.Sums.Annotations += c.Annotations
-		p.Sums.Versions += c.Versions
-		p.Sums.Exports += c.Exports
-		p.Sums.Trainings += c.Trainings
-		p.Sums.Models += c.Models
-		p.Sums.Bytes += c.Bytes
+		p.Sums.Add(t.Contents)
 	}
 }
 

@@ -160,20 +160,13 @@ func (p *Plan) choose(ctx context.Context, tx *store.Tx, by cullet.Actor, c Choi
 
 func (p *Plan) sum() {
 	for _, t := range append(slices.Clone(p.Items), p.Children...) {
+		p.Sums.Add(t.Contents)
 		if p.FirstDue.IsZero() || t.EffectiveAt.Before(p.FirstDue) {
 			p.FirstDue = t.EffectiveAt
 		}
 		if t.EffectiveAt.After(p.LastDue) {
 			p.LastDue = t.EffectiveAt
 		}
-		c := t.Contents
-		p.Sums.Images += c.Images
-		p.Sums.Annotations += c.Annotations
-		p.Sums.Versions += c.Versions
-		p.Sums.Exports += c.Exports
-		p.Sums.Trainings += c.Trainings
-		p.Sums.Models += c.Models
-		p.Sums.Bytes += c.Bytes
 	}
 }
 
