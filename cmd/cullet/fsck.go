@@ -43,19 +43,10 @@ func fsckJSON(r fsck.Report, deep bool) map[string]any {
 	for _, f := range r.Findings {
 		findings = append(findings, map[string]string{"kind": f.Kind, "what": f.What})
 	}
-	repaired := r.Repaired
-	if repaired == nil {
-		repaired = []string{}
-	}
-	left := r.Left
-	if left == nil {
-		left = []string{}
-	}
 	return map[string]any{
-		"not_repaired": left,
-		"clean":        r.Clean(), "dangling_rows": r.DanglingRows, "missing_blobs": r.MissingBlobs, "orphan_blobs": r.OrphanBlobs,
+		"clean": r.Clean(), "dangling_rows": r.DanglingRows, "missing_blobs": r.MissingBlobs, "orphan_blobs": r.OrphanBlobs,
 		"corrupt_blobs": r.CorruptBlobs, "miscounted": r.Miscounted, "audit_breaks": r.AuditBreaks,
-		"findings": findings, "repaired": repaired, "young_files": r.Young,
+		"findings": findings, "repaired": orEmpty(r.Repaired), "not_repaired": orEmpty(r.Left), "young_files": r.Young,
 		"checked": map[string]any{"questions": r.Checks, "blobs": r.Blobs, "files": r.Files, "bytes": r.Bytes, "audit_entries": r.Entries, "deep": deep},
 	}
 }

@@ -29,15 +29,25 @@ func NewBook(db *store.DB, log *slog.Logger) *Book {
 	return &Book{DB: db, Log: log, Every: time.Hour}
 }
 
-// look is the time between two looks for items that were not counted yet.
-const look = time.Second
+// How often is looked for items that were not counted yet, and for storage that was
+// counted long ago.
+const (
+	look        = time.Second
+	lookStorage = time.Minute
+)
 
 // Run counts in the background until the context ends.
 func (b *Book) Run(ctx context.Context) {
-	tick := b.DB.Clock().NewTicker(look)
+	clock := b.DB.Clock()
+	tick := clock.NewTicker(look)
 	defer tick.Stop()
+	var last time.Time
 	for {
-		if err := b.Count(ctx); err != nil && ctx.Err() == nil {
+		count, now := b.countItems, clock.Now()
+		if now.Sub(last).Abs() >= lookStorage {
+			count, last = b.Count, now
+		}
+		if err := count(ctx); err != nil && ctx.Err() == nil {
 			b.Log.Error("bytes could not be counted; it is tried again", "err", err)
 		}
 		select {
@@ -52,13 +62,16 @@ func (b *Book) Run(ctx context.Context) {
 // workspaces for which it was long ago. Several servers that count at once do the same
 // work and keep the same result.
 func (b *Book) Count(ctx context.Context) error {
+	if err := b.countItems(ctx); err != nil {
+		return err
+	}
+	return b.countStorage(ctx)
+}
+
+func (b *Book) countItems(ctx context.Context) error {
 	for {
-		more, err := b.countItem(ctx)
-		if err != nil {
+		if more, err := b.countItem(ctx); err != nil || !more {
 			return err
-		}
-		if !more {
-			return b.countStorage(ctx)
 		}
 	}
 }

@@ -86,19 +86,23 @@ func (d *Desk) Prepare(ctx context.Context, by cullet.Actor, workspace string, c
 	}
 	secret := make([]byte, 32)
 	_, _ = rand.Read(secret) // never fails: crypto/rand ends the program instead
-	err = d.DB.Update(ctx, func(tx *store.Tx) error {
+	// The Trash is listed without holding up whoever writes: what changes before the
+	// confirmation is kept has another revision than it says, and is skipped (P4).
+	err = d.DB.View(ctx, func(tx *store.Tx) error {
 		p = Plan{Token: base64.RawURLEncoding.EncodeToString(secret), Expires: tx.Now.Add(confirmFor)}
-		if err := p.choose(ctx, tx, by, c); err != nil {
-			return err
-		}
-		p.demand(workspace, c.All)
-		if len(p.Items) == 0 {
-			return nil
-		}
-		return tx.AddConfirmation(ctx, store.Confirmation{TokenHash: access.Digest(p.Token), Workspace: by.Workspace,
-			Person: by.ID, Session: by.Session, Typed: p.Typed, Password: p.Password, Everything: p.Everything,
-			Items: p.confirmed(), ExpiresAt: p.Expires})
+		return p.choose(ctx, tx, by, c)
 	})
+	if err != nil {
+		return p, err
+	}
+	p.demand(workspace, c.All)
+	if len(p.Items) > 0 {
+		err = d.DB.Update(ctx, func(tx *store.Tx) error {
+			return tx.AddConfirmation(ctx, store.Confirmation{TokenHash: access.Digest(p.Token), Workspace: by.Workspace,
+				Person: by.ID, Session: by.Session, Typed: p.Typed, Password: p.Password, Everything: p.Everything,
+				Items: p.confirmed(), ExpiresAt: p.Expires})
+		})
+	}
 	if err == nil && p.Everything && !by.CanDo(cullet.EmptyTrash) {
 		return Plan{}, d.Bin.RefusePurge(ctx, by, "all of the Trash", "only the workspace's owner can empty its Trash, also item by item at once")
 	}
