@@ -32,6 +32,8 @@ var bans = []struct {
 	{"internal/notify", "internal/purge", "who warns deletes nothing"},
 	{"internal/notify", "internal/trash", "notices come by the outbox alone, so that no act waits for who is told of it"},
 	{"internal/api", "internal/notify", "no API key says where notices go"},
+	{"internal/metrics", "internal/purge", "who measures changes nothing"},
+	{"internal/metrics", "internal/trash", "numbers come from the store alone"},
 	{"internal/outward", "internal/store", "what guards requests knows nothing of who asks"},
 }
 
@@ -49,6 +51,7 @@ var only = []struct {
 	{"internal/cullettest", nil, "it is for tests"},
 	{"internal/notify", []string{"internal/web", "cmd/cullet"}, "it is started by cmd and set up in the web app; all others write notices into the outbox"},
 	{"internal/backup", []string{"cmd/cullet"}, "a backup holds every workspace: it is the operator's, and no door's"},
+	{"internal/metrics", []string{"cmd/cullet"}, "the numbers of all workspaces are the operator's, and no door's"},
 	{"internal/bench", nil, "it measures the product and is no part of it"},
 	{"internal/web", []string{"cmd/cullet"}, "the doors are wired in cmd"},
 	{"internal/api", []string{"cmd/cullet"}, "the doors are wired in cmd"},

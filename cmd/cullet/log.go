@@ -8,16 +8,18 @@ import (
 	"strings"
 
 	"github.com/cullet-vision/cullet"
+	"github.com/cullet-vision/cullet/internal/metrics"
 	"github.com/cullet-vision/cullet/internal/reqid"
 )
 
-// logged gives each request an id, logs its end, and answers for a handler that
-// panics. The query is left out: it may hold an API key.
-func logged(log *slog.Logger, next http.Handler) http.Handler {
+// logged gives each request an id, logs and counts its end, and answers for a handler
+// that panics. The query is left out: it may hold an API key. m may be nil.
+func logged(log *slog.Logger, m *metrics.Metrics, next http.Handler) http.Handler {
 	clock := systemClock
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		id := cullet.NewID("req")
-		r = r.WithContext(reqid.With(r.Context(), id))
+		ctx, route := reqid.WithRoute(reqid.With(r.Context(), id))
+		r = r.WithContext(ctx)
 		w.Header().Set("X-Request-Id", id)
 		began := clock.Now()
 		s := &status{ResponseWriter: w}
@@ -33,8 +35,12 @@ func logged(log *slog.Logger, next http.Handler) http.Handler {
 					http.Error(s, `{"error":"something went wrong on the server; its log says what, under request `+id+`"}`, http.StatusInternalServerError)
 				}
 			}
+			took := clock.Now().Sub(began)
 			log.Info("request", "request", id, "method", r.Method, "path", quiet(r.URL.Path), "status", s.code, "bytes", s.bytes,
-				"ms", clock.Now().Sub(began).Milliseconds())
+				"ms", took.Milliseconds())
+			if m != nil {
+				m.Answered(r.Method, *route, s.code, took)
+			}
 		}()
 		next.ServeHTTP(s, r)
 	})

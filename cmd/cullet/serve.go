@@ -16,9 +16,11 @@ import (
 	"github.com/cullet-vision/cullet/internal/api"
 	"github.com/cullet-vision/cullet/internal/dataset"
 	"github.com/cullet-vision/cullet/internal/job"
+	"github.com/cullet-vision/cullet/internal/metrics"
 	"github.com/cullet-vision/cullet/internal/notify"
 	"github.com/cullet-vision/cullet/internal/outward"
 	"github.com/cullet-vision/cullet/internal/purge"
+	"github.com/cullet-vision/cullet/internal/reqid"
 	"github.com/cullet-vision/cullet/internal/store"
 	"github.com/cullet-vision/cullet/internal/trail"
 	"github.com/cullet-vision/cullet/internal/training"
@@ -63,6 +65,7 @@ type server struct {
 	press    *version.Press
 	worker   *training.Worker
 	engine   *purge.Engine
+	metrics  *metrics.Metrics // nil: nobody is to read them
 
 	catalog *dataset.Catalog
 	intake  *upload.Intake
@@ -88,7 +91,7 @@ func newServer(ctx context.Context, s settings, g *ground, trainers []training.T
 	if err != nil {
 		return nil, err
 	}
-	v := &server{ground: g, settings: s, jobs: jobs}
+	v := &server{ground: g, settings: s, jobs: jobs, metrics: s.newMetrics(g)}
 	v.press = &version.Press{DB: g.db, Blobs: g.blobs, Jobs: jobs, Log: g.log, URL: s.PublicURL}
 	jobs.Handle(job.Generate, v.press.Freeze)
 	jobs.Handle(job.Export, v.press.Write)
@@ -153,7 +156,14 @@ func (s *server) serve(ctx context.Context, addr string, ready func(url string) 
 	}
 	h := &http.Server{Handler: handler, ReadHeaderTimeout: readHeaders, ReadTimeout: request, IdleTimeout: 2 * time.Minute,
 		MaxHeaderBytes: api.MaxHeaderBytes}
-	failed := make(chan error, 1)
+	failed := make(chan error, 2)
+	if s.metrics != nil {
+		open, err := serveMetrics(s, failed)
+		if err != nil {
+			return errors.Join(err, listener.Close())
+		}
+		defer open.Close()
+	}
 	go func() { failed <- h.Serve(listener) }()
 
 	work, stop := context.WithCancel(context.WithoutCancel(ctx))
@@ -198,8 +208,10 @@ func (s *server) handler(ctx context.Context) (http.Handler, error) {
 	split := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch path := r.URL.Path; {
 		case path == "/healthz":
+			reqid.SetRoute(r.Context(), path)
 			_, _ = io.WriteString(w, "ok\n")
 		case path == "/readyz":
+			reqid.SetRoute(r.Context(), path)
 			s.ready(w, r)
 		case path == "/app" || strings.HasPrefix(path, "/app/"):
 			pages.ServeHTTP(w, r)
@@ -209,7 +221,7 @@ func (s *server) handler(ctx context.Context) (http.Handler, error) {
 			door.ServeHTTP(w, r)
 		}
 	})
-	return logged(s.log, split), nil
+	return logged(s.log, s.metrics, split), nil
 }
 
 // fromBrowser says whether a person looks at the root, and no client of the API.

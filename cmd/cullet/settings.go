@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -33,6 +34,7 @@ type settings struct {
 	SMTPURL          string        `name:"smtp-url" help:"Mail server for warnings: smtp://user:password@host:587 or smtps://user:password@host:465 (default: no mail)." placeholder:"URL" env:"CULLET_SMTP_URL"`
 	MailFrom         string        `name:"mail-from" help:"Sender of mails, such as Cullet <cullet@example.com>." placeholder:"ADDRESS" env:"CULLET_MAIL_FROM"`
 	LogFormat        string        `help:"text or json." enum:"text,json" default:"text" env:"CULLET_LOG_FORMAT"`
+	MetricsAddr      string        `help:"Address that answers GET /metrics to a Prometheus, without a key: loopback, or a network of yours (default: none does)." placeholder:"HOST:PORT" env:"CULLET_METRICS_ADDR"`
 	TrainingCapacity int           `help:"Trainings that run at once on this machine." default:"2" env:"CULLET_TRAINING_CAPACITY"`
 }
 
@@ -49,6 +51,8 @@ func (s settings) check() error {
 		return fmt.Errorf("--blobs %s: this release keeps bytes in a folder; S3 comes with a later one", s.Blobs)
 	case s.DatabaseURL != "" && !strings.HasPrefix(s.DatabaseURL, "postgres://") && !strings.HasPrefix(s.DatabaseURL, "postgresql://"):
 		return errors.New("--database-url must begin with postgres://")
+	case s.MetricsAddr != "" && !isAddress(s.MetricsAddr):
+		return fmt.Errorf("--metrics-addr %s: it has to be HOST:PORT, such as 127.0.0.1:7081", s.MetricsAddr)
 	}
 	if s.SMTPURL == "" {
 		return nil
@@ -58,6 +62,12 @@ func (s settings) check() error {
 		err = notify.CheckFrom(s.MailFrom)
 	}
 	return err
+}
+
+// isAddress says whether s is HOST:PORT; an empty host is every address of the machine.
+func isAddress(s string) bool {
+	_, port, err := net.SplitHostPort(s)
+	return err == nil && port != ""
 }
 
 func (s settings) blobs() string {

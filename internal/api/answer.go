@@ -42,6 +42,7 @@ func (e *custom) Error() string { return fmt.Sprintf("answer %d", e.status) }
 func (s *Server) answer(rt route, h handler) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		id := reqid.Of(w, r)
+		reqid.SetRoute(r.Context(), rt.pattern)
 		w.Header().Set("X-Content-Type-Options", "nosniff")
 		w.Header().Set("Cache-Control", "no-store")
 		defer func() {

@@ -237,3 +237,35 @@ func (h atLeast) WithAttrs(a []slog.Attr) slog.Handler {
 	return atLeast{h.Handler.WithAttrs(a), h.level}
 }
 func (h atLeast) WithGroup(g string) slog.Handler { return atLeast{h.Handler.WithGroup(g), h.level} }
+
+// The states of jobs that Count tells of: those that have not ended well.
+const (
+	Available = "available" // waits for a free worker
+	Running   = "running"
+	Retryable = "retryable" // failed, and is tried again
+	Discarded = "discarded" // failed as often as it may; forgotten after a week
+)
+
+// States lists them.
+func States() []string { return []string{Available, Running, Retryable, Discarded} }
+
+// Count counts the jobs in each of these states, by an index of the engine's own. A job
+// that is to be done at a later time, or was cut into slices, counts as available.
+func Count(ctx context.Context, tx *store.Tx) (map[string]int64, error) {
+	rows, err := tx.SQL().QueryContext(ctx, `SELECT CASE WHEN state IN ('scheduled', 'pending') THEN 'available' ELSE CAST(state AS TEXT) END, COUNT(*)
+		FROM river_job WHERE state IN ('available', 'scheduled', 'pending', 'running', 'retryable', 'discarded') GROUP BY 1`)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	by := map[string]int64{}
+	for rows.Next() {
+		var state string
+		var n int64
+		if err := rows.Scan(&state, &n); err != nil {
+			return nil, err
+		}
+		by[state] = n
+	}
+	return by, rows.Err()
+}

@@ -1,5 +1,7 @@
-// Package reqid carries a request's id: in its context, and in the header of the
-// answer, so that a person can tell the operator which line of the log is theirs.
+// Package reqid carries what is known of a request across the handlers that it passes:
+// its id, in its context and in the header of the answer, so that a person can tell the
+// operator which line of the log is theirs; and, back to the outermost one, the route
+// that answered it.
 package reqid
 
 import (
@@ -35,4 +37,21 @@ func Of(w http.ResponseWriter, r *http.Request) string {
 	}
 	w.Header().Set(Header, id)
 	return id
+}
+
+type routeKey struct{}
+
+// WithRoute returns a context in which SetRoute keeps the route, and where to read it
+// when the request was answered: "" where no route did.
+func WithRoute(ctx context.Context) (context.Context, *string) {
+	route := new(string)
+	return context.WithValue(ctx, routeKey{}, route), route
+}
+
+// SetRoute says by which route a request is answered: a pattern of ours, and nothing that
+// a client sent. It is called before the answer is given, from the request's goroutine.
+func SetRoute(ctx context.Context, pattern string) {
+	if route, ok := ctx.Value(routeKey{}).(*string); ok {
+		*route = pattern
+	}
 }

@@ -5,7 +5,8 @@
 //
 //   - D3: whoever reads what is live reads a view named active_…, which hides
 //     what is in Trash, by ancestors too. Only trash.go, keep.go, account.go, warn.go,
-//     purge.go, fsck.go, lock.go and dump.go read the tables below; a test looks for strays.
+//     purge.go, status.go, fsck.go, lock.go and dump.go read the tables below; a test
+//     looks for strays.
 //   - Locks are taken root first: workspace, project, version, then rows below;
 //     the head of the audit chain is locked last, and only the webhooks that are
 //     told of it after that.

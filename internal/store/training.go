@@ -246,3 +246,17 @@ func (tx *Tx) CountModels(ctx context.Context, project string) (map[string]int64
 	}
 	return by, err
 }
+
+// QueueStatus is how many trainings are in a state, in all workspaces.
+type QueueStatus struct {
+	State  cullet.TrainingState
+	Number int64
+	Oldest time.Time // when the first of them was asked for
+}
+
+// QueueStatus counts the trainings in flight by state; a state that none is in is not listed.
+func (tx *Tx) QueueStatus(ctx context.Context) ([]QueueStatus, error) {
+	return queryAll(ctx, tx, func(r row) (q QueueStatus, err error) {
+		return q, r.Scan(&q.State, &q.Number, instant{&q.Oldest})
+	}, `SELECT t.state, COUNT(*), MIN(t.created_at) FROM active_trainings t WHERE t.state IN `+inFlight+` GROUP BY t.state`)
+}

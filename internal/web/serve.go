@@ -59,6 +59,7 @@ var headers = map[string]string{
 // the form act once, and turns errors into pages.
 func (a *app) serve(t route) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
+		reqid.SetRoute(r.Context(), t.pattern)
 		for name, value := range headers {
 			w.Header().Set(name, value)
 		}

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/go-chi/chi/v5"
+
+	"github.com/cullet-vision/cullet/internal/reqid"
 )
 
 //go:embed templates/*.html static
@@ -44,7 +46,11 @@ var assets = func() map[string]asset {
 // static is the address of a static file.
 func static(name string) string { return "/app/-/static/" + name + "?v=" + assets[name].hash }
 
+// staticFiles is the route of all of them.
+const staticFiles = "/app/-/static/{file}"
+
 func serveStatic(w http.ResponseWriter, r *http.Request) {
+	reqid.SetRoute(r.Context(), staticFiles)
 	a, ok := assets[chi.URLParam(r, "file")]
 	if !ok {
 		http.NotFound(w, r)

@@ -88,7 +88,7 @@ func New(s Server) http.Handler {
 	}
 	r := chi.NewRouter()
 	r.Use(middleware.GetHead, middleware.Compress(5, "text/html", "text/css", "text/javascript", "image/svg+xml"))
-	r.Handle("/app/-/static/{file}", http.HandlerFunc(serveStatic))
+	r.Handle(staticFiles, http.HandlerFunc(serveStatic))
 	r.Group(func(r chi.Router) {
 		r.Use(a.sessions.LoadAndSave)
 		for _, t := range a.routes() {
