@@ -102,7 +102,7 @@ def test_the_audit_comes_as_lines_that_chain(own, new_project):
 
 
 def test_nobody_of_another_workspace_sees_any_of_it(server, account, stranger):
-    for method, path in [("GET", "storage"), ("GET", "audit"), ("GET", "trash/preview?days=1"), ("POST", "trash/rescue")]:
+    for method, path in [("GET", "storage"), ("GET", "audit"), ("GET", "trash/preview?days=1"), ("GET", "trash/status"), ("POST", "trash/rescue")]:
         answer = requests.request(
             method, f"{server.url}/-/v1/{account.workspace}/{path}", headers={"Authorization": f"Bearer {stranger.api_key}"}, json={"means": "key"}, timeout=30
         )

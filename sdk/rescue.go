@@ -9,8 +9,9 @@ import (
 	"time"
 )
 
-// This file has what only Cullet's servers answer, below /-/v1: dry runs of cleanup, and
-// bringing back many deletions as one operation. Neither removes anything.
+// This file and status.go have what only Cullet's servers answer, below /-/v1: how the
+// Trash stands, dry runs of cleanup, and bringing back many deletions as one operation.
+// None of it removes anything.
 
 func (w *Workspace) own(below ...string) ([]string, error) {
 	if _, err := w.path(); err != nil {

@@ -23,7 +23,7 @@ type commands struct {
 	Init      initCommand      `cmd:"" help:"Make a new data folder with a workspace, its owner and an API key."`
 	Serve     serveCommand     `cmd:"" help:"Serve the API and the web app, and do the jobs."`
 	Fsck      fsckCommand      `cmd:"" help:"Prove that nothing dangles, is missing or left over, or was rewritten. Exit status 0 clean, 1 findings, 2 could not look."`
-	Trash     trashCommand     `cmd:"" help:"Dry runs of cleanup, and bringing back what a stray script deleted; over the API, with a key."`
+	Trash     trashCommand     `cmd:"" help:"How the Trash stands, dry runs of cleanup, and bringing back what a stray script deleted; over the API, with a key."`
 	Audit     auditCommand     `cmd:"" help:"Write a workspace's audit as JSON lines, which docs/audit.md says how to verify."`
 	Backup    backupCommand    `cmd:"" help:"Copy a server, which may be serving, into a folder of snapshots or a .tar file."`
 	Restore   restoreCommand   `cmd:"" name:"restore-backup" help:"Make a server from a backup, in a new data folder and an empty database. Exit status 1 not restored, 2 restored with findings."`

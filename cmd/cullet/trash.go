@@ -15,6 +15,7 @@ import (
 // trashCommand is what the API lets a key do with the Trash beyond the official CLI.
 // Permanent deletion is not among it (P2).
 type trashCommand struct {
+	Status  statusCommand  `cmd:"" help:"What lies in Trash, what of it is being deleted permanently and how far that is, and what waits for what."`
 	Preview previewCommand `cmd:"" help:"Dry run: what cleanup would delete within the next days, or what deleting items would, and how many bytes that frees."`
 	Rescue  rescueCommand  `cmd:"" help:"Bring back everything that somebody deleted in a time, parents first, with a report. Exit status 1 where something was left out."`
 }

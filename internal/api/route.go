@@ -154,6 +154,7 @@ func (s *Server) table() []route {
 		{method: get, pattern: "/-/v1/{ws}/ledger", scopes: can(cullet.WorkspaceRead), handle: s.ledger},
 		{method: post, pattern: "/-/v1/{ws}/projects/{project}/versions/{version}/resume", scopes: can(cullet.VersionCreate), handle: s.resume},
 		{method: get, pattern: "/-/v1/{ws}/trash/preview", scopes: can(cullet.ProjectRead), handle: s.previewCleanup},
+		{method: get, pattern: "/-/v1/{ws}/trash/status", scopes: can(cullet.ProjectRead), handle: s.trashStatus},
 		{method: post, pattern: "/-/v1/{ws}/trash/rescue", handle: s.rescue,
 			scopes: can(cullet.ProjectUpdate, cullet.VersionUpdate, cullet.TrainingUpdate, cullet.WorkflowUpdate)},
 		{method: get, pattern: "/-/v1/{ws}/trash/rescues/{rescue}", scopes: can(cullet.ProjectRead), handle: s.getRescue},

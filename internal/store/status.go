@@ -231,3 +231,48 @@ func (tx *Tx) UnlinkStatus(ctx context.Context, workspace string) (UnlinkStatus,
 	}
 	return queryOne(ctx, tx, scan, `SELECT `+unlinkSums+` WHERE EXISTS (SELECT 1 FROM audit a WHERE a.workspace_id = $1 AND a.item_id = u.item_id)`, workspace)
 }
+
+// LeavingItem is an item whose purge has begun, with what is left of it.
+type LeavingItem struct {
+	cullet.TrashItem
+	BeganAt   time.Time // zero: the audit does not tell
+	RetryAt   time.Time // when it is looked at again, where it waits; else past or zero
+	Along     int64     // items that lie in Trash by themselves and go with it
+	RowsLeft  int64
+	Files     int64 // whose rows are gone, still to be removed
+	FileBytes int64
+}
+
+// LeavingItems returns items of the workspace whose purge has begun: those with a problem
+// first, then by their date. It counts what is left of each.
+func (tx *Tx) LeavingItems(ctx context.Context, workspace string, limit int) ([]LeavingItem, error) {
+	items, err := queryAll(ctx, tx, scanTrash, `SELECT `+trashColumns+fromTrash+`WHERE t.state = $2 AND t.workspace_id = $1 AND t.purged_with = ''
+		ORDER BY CASE WHEN t.problem <> '' THEN 0 ELSE 1 END, t.effective_at, t.id LIMIT $3`, workspace, cullet.Purging, limit)
+	if err != nil {
+		return nil, err
+	}
+	all := make([]LeavingItem, 0, len(items))
+	for _, t := range items {
+		i, err := tx.leaving(ctx, t)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, i)
+	}
+	return all, nil
+}
+
+func (tx *Tx) leaving(ctx context.Context, t cullet.TrashItem) (LeavingItem, error) {
+	i, err := queryOne(ctx, tx, func(r row) (i LeavingItem, err error) {
+		return i, r.Scan(instant{&i.RetryAt}, instant{&i.BeganAt}, &i.Along, &i.Files, &i.FileBytes)
+	}, `SELECT t.retry_at, COALESCE((SELECT MAX(a.at) FROM audit a WHERE a.workspace_id = t.workspace_id AND a.item_id = t.id AND a.act = $2), 0),
+			(SELECT COUNT(*) FROM trash_items b WHERE b.purged_with = t.id), (SELECT COUNT(*) FROM blob_unlinks u WHERE u.item_id = t.id),
+			(SELECT CAST(COALESCE(SUM(u.bytes), 0) AS BIGINT) FROM blob_unlinks u WHERE u.item_id = t.id)
+		FROM trash_items t WHERE t.id = $1`, t.ID, cullet.ActPurgeBegan)
+	if err != nil {
+		return i, err
+	}
+	i.TrashItem = t
+	i.RowsLeft, err = tx.RowsBelow(ctx, t)
+	return i, err
+}
