@@ -38,11 +38,21 @@ const (
 
 var idAlphabet = base32.NewEncoding("abcdefghijkmnpqrstuvwxyz23456789").WithPadding(base32.NoPadding)
 
-// NewID makes an id with 100 random bits.
+// inOrder is idAlphabet's, in the order in which bytes are compared.
+const inOrder = "23456789abcdefghijkmnpqrstuvwxyz"
+
+// NewID makes an id of 45 bits of the machine's time, in milliseconds, and 55 random
+// ones. It is nothing that a clock decides by: what was made together lies together in
+// every index, and so goes together, which spares a purge most of its reads and writes.
 func NewID(prefix string) string {
-	var b [15]byte
+	id := make([]byte, 9, len(prefix)+21)
+	at := uint64(SystemClock{}.Now().UnixMilli())
+	for n := range id {
+		id[n] = inOrder[at>>(5*(8-n))&31]
+	}
+	var b [7]byte
 	_, _ = rand.Read(b[:]) // never fails: crypto/rand ends the program instead
-	return prefix + "_" + idAlphabet.EncodeToString(b[:])[:20]
+	return prefix + "_" + string(id) + idAlphabet.EncodeToString(b[:])[:11]
 }
 
 // NewSecret makes a secret of 160 random bits. It always holds a lower-case
