@@ -71,6 +71,9 @@ type Conn struct {
 	Reader  *sql.DB
 	Dialect Dialect
 	Close   func() error
+
+	// Committed, where set, is called after each commit.
+	Committed func()
 }
 
 // DB is the store.
@@ -80,6 +83,7 @@ type DB struct {
 	kept  map[*sql.DB]*statements // by pool; nil where the driver keeps them itself
 	watch atomic.Pointer[func(statement string, rows int64)]
 	again atomic.Int64
+	asked others
 }
 
 // ErrNoRow says that there is no such row, or none that this read may see.
@@ -192,6 +196,7 @@ const tries = 20
 // rolled back. It is run again when two transactions got in each other's way,
 // so fn touches nothing but tx. Nesting deadlocks on SQLite: never do it.
 func (db *DB) Update(ctx context.Context, fn func(tx *Tx) error) error {
+	defer db.asked.came(ctx)()
 	return db.retry(ctx, func() error { return db.run(ctx, db.conn.Writer, nil, fn) })
 }
 
@@ -302,6 +307,9 @@ func (db *DB) run(ctx context.Context, pool *sql.DB, opts *sql.TxOptions, fn fun
 		return err
 	}
 	tx.act.Pass("committed")
+	if db.conn.Committed != nil && opts == nil {
+		db.conn.Committed()
+	}
 	for _, f := range tx.onCommit {
 		f()
 	}

@@ -16,19 +16,20 @@ import (
 // readers is how many reads go on beside each other.
 const readers = 4
 
-// Ids are random, so a batch of a purge changes pages all over the file: with the 2 MB
-// that SQLite takes by itself it would read most of them again for each index, and write
-// all of them home at each commit.
+// How much each connection keeps of the file, in KiB; a page takes twice its size. The
+// digests of files are random, so a batch of a purge changes pages all over their
+// indexes, and the writer would read most of them again with the 2 MB of SQLite.
 const (
-	cache      = "cache_size(-8000)" // of the writer, in KiB
-	checkpoint = "wal_autocheckpoint(1500)"
+	large = "cache_size(-4000)" // of the writer
+	some  = "cache_size(-500)"  // of each reader
+	small = "cache_size(-100)"  // of the keeper, which reads nothing but the log
 )
 
 // Open opens the file, and makes it where it does not exist. Commits are on the
 // disk when they return (synchronous FULL).
 func Open(path string) (store.Conn, error) {
 	writer, err := sql.Open("sqlite", dsn(path, url.Values{"_txlock": {"immediate"}},
-		"journal_mode(WAL)", "synchronous(FULL)", "busy_timeout(10000)", "foreign_keys(1)", cache, checkpoint))
+		"journal_mode(WAL)", "synchronous(FULL)", "busy_timeout(10000)", "foreign_keys(1)", large, backstop))
 	if err != nil {
 		return store.Conn{}, err
 	}
@@ -37,15 +38,19 @@ func Open(path string) (store.Conn, error) {
 		writer.Close()
 		return store.Conn{}, err
 	}
-	reader, err := sql.Open("sqlite", dsn(path, url.Values{}, "busy_timeout(10000)", "foreign_keys(1)", "query_only(1)"))
+	reader, err := sql.Open("sqlite", dsn(path, url.Values{}, "busy_timeout(10000)", "foreign_keys(1)", "query_only(1)", some))
 	if err != nil {
 		writer.Close()
 		return store.Conn{}, err
 	}
 	reader.SetMaxOpenConns(readers)
+	k, err := newKeeper(path)
+	if err != nil {
+		return store.Conn{}, errors.Join(err, reader.Close(), writer.Close())
+	}
 	return store.Conn{
-		Writer: writer, Reader: reader, Dialect: dialect{},
-		Close: func() error { return errors.Join(reader.Close(), writer.Close()) },
+		Writer: writer, Reader: reader, Dialect: dialect{}, Committed: k.committed,
+		Close: func() error { return errors.Join(k.close(), reader.Close(), writer.Close()) },
 	}, nil
 }
 
