@@ -7,7 +7,9 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"time"
@@ -38,6 +40,7 @@ type serveCommand struct {
 
 // Run serves until it is told to stop, and then lets what is under way end.
 func (c *serveCommand) Run(ctx context.Context) error {
+	moreProcessors()
 	trainers, err := c.trainers()
 	if err != nil {
 		return err
@@ -55,6 +58,16 @@ func (c *serveCommand) Run(ctx context.Context) error {
 		fmt.Println("listening on", url)
 		return nil
 	})
+}
+
+// moreProcessors lets more goroutines run than there are cores, unless an operator says
+// how many. One that waits for the disk keeps its place until the runtime notices, which
+// can take 10 ms: on two cores two slow commits would hold up every request.
+func moreProcessors() {
+	const least = 8
+	if os.Getenv("GOMAXPROCS") == "" && runtime.GOMAXPROCS(0) < least {
+		runtime.GOMAXPROCS(least)
+	}
 }
 
 // server is everything that runs in a serving process.
@@ -250,6 +263,7 @@ const (
 
 // housekeeping sees to work whose worker died, and removes what has expired.
 func (s *server) housekeeping(ctx context.Context) {
+	ctx = store.Background(ctx)
 	clock := systemClock
 	tick := clock.NewTicker(revive)
 	defer tick.Stop()

@@ -51,7 +51,7 @@ const (
 // NewEngine makes an engine.
 func NewEngine(db *store.DB, blobs *blob.Store, interval time.Duration, log *slog.Logger) *Engine {
 	return &Engine{DB: db, Blobs: blobs, Log: log, Interval: interval, Grace: DefaultGrace, worker: cullet.NewID("w"),
-		wake: make(chan struct{}, 1), size: batchSize{rows: 500}, leaving: map[string]*unlinking{}}
+		wake: make(chan struct{}, 1), size: batchSize{alone: 500, wanted: 50}, leaving: map[string]*unlinking{}}
 }
 
 // Wake has the engine look at once.
@@ -90,6 +90,7 @@ func (e *Engine) Run(ctx context.Context) {
 // to do now. However long that takes, what becomes due meanwhile is begun in time.
 func (e *Engine) Round(ctx context.Context) error {
 	defer e.land()
+	ctx = store.Background(ctx)
 	for {
 		if err := e.beginInTime(ctx); err != nil {
 			return err
@@ -322,10 +323,12 @@ func (e *Engine) collect(ctx context.Context, t cullet.TrashItem) (n int64, err 
 // the next one may be. It counts what the statements take: what the lock and the commit
 // take is the same for a batch of any size, and smaller ones would only wait more often.
 func (e *Engine) batch(ctx context.Context, t cullet.TrashItem, fn func(tx *store.Tx, limit int) (int64, error)) (n int64, err error) {
-	limit := e.size.rows
+	wanted := e.DB.Wanted()
+	limit := e.size.limit(wanted)
+	var began time.Time
 	var spent time.Duration
 	err = e.leased(ctx, t, func(tx *store.Tx) (err error) {
-		began := e.DB.Clock().Now()
+		began = e.DB.Clock().Now()
 		n, err = fn(tx, limit)
 		spent = e.DB.Clock().Now().Sub(began)
 		return err
@@ -333,8 +336,20 @@ func (e *Engine) batch(ctx context.Context, t cullet.TrashItem, fn func(tx *stor
 	if err != nil {
 		return 0, err
 	}
-	e.size.took(spent, n)
+	e.size.took(spent, n, wanted)
+	if wanted {
+		breathe(ctx, e.DB.Clock().Now().Sub(began))
+	}
 	return n, nil
+}
+
+// breathe waits for as long as a batch took, so that whoever else wants the database
+// finds it free every other time. The wait is by the machine's time.
+func breathe(ctx context.Context, d time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(min(d, 20*time.Millisecond)):
+	}
 }
 
 // unlinking is a batch of files on its way out.
@@ -384,6 +399,15 @@ func (e *Engine) land() {
 	}
 }
 
+// load is how many files leave together, and by how many hands. While somebody else
+// writes they are few, since their commits wait for the disk that removes the files.
+func (e *Engine) load() (most, by int) {
+	if e.DB.Wanted() {
+		return files / 10, 1
+	}
+	return files, hands
+}
+
 // unlink begins to remove a batch of files whose rows are gone, of an item, or of those
 // that are gone themselves. One that cannot be removed stops neither the rest nor the
 // retry (C11). Where that is not recorded, they are removed again, which is harmless.
@@ -395,9 +419,10 @@ func (e *Engine) land() {
 // not have the rows of these files any more. Or it sees the lease: then nothing goes.
 func (e *Engine) unlink(ctx context.Context, item string) (*unlinking, error) {
 	var todo []store.Unlink
+	most, by := e.load()
 	backup := false
 	err := e.DB.View(ctx, func(tx *store.Tx) (err error) {
-		if todo, err = tx.ListUnlinks(ctx, item, files); err != nil || len(todo) == 0 {
+		if todo, err = tx.ListUnlinks(ctx, item, most); err != nil || len(todo) == 0 {
 			return err
 		}
 		backup, err = tx.BackupRunning(ctx)
@@ -413,7 +438,7 @@ func (e *Engine) unlink(ctx context.Context, item string) (*unlinking, error) {
 	// Each hand has folders of its own, since a folder takes one change at a time.
 	slices.SortFunc(todo, func(x, y store.Unlink) int { return strings.Compare(x.Path, y.Path) })
 	u := &unlinking{parts: make([]unlinked, 0, hands)}
-	for some := range slices.Chunk(todo, max(50, (len(todo)+hands-1)/hands)) {
+	for some := range slices.Chunk(todo, max(50, (len(todo)+by-1)/by)) {
 		u.parts = append(u.parts, unlinked{})
 		part := &u.parts[len(u.parts)-1]
 		u.hands.Go(func() { *part = e.remove(ctx, item, some) })
@@ -581,15 +606,34 @@ func (e *Engine) delay(ctx context.Context, t cullet.TrashItem, why error) {
 	}
 }
 
-// batchSize is how many rows one transaction removes. It aims at some tens of
-// milliseconds, so that nobody else waits long for the lock.
-type batchSize struct{ rows int }
+// batchSize is how many rows one transaction removes: some tens of milliseconds' worth
+// while nobody else writes, and few milliseconds' while somebody does, who then waits
+// little longer than on an idle server. Both are learned from how long batches take.
+type batchSize struct{ alone, wanted int }
 
-func (b *batchSize) took(d time.Duration, n int64) {
-	switch {
-	case d > 20*time.Millisecond:
-		b.rows = max(50, b.rows/2)
-	case d < 5*time.Millisecond && n >= int64(b.rows):
-		b.rows = min(2000, b.rows*2)
+func (b *batchSize) limit(wanted bool) int {
+	if wanted {
+		return b.wanted
 	}
+	return b.alone
+}
+
+func (b *batchSize) took(d time.Duration, n int64, wanted bool) {
+	if wanted {
+		b.wanted = next(b.wanted, d, n, 3*time.Millisecond, 10)
+	} else {
+		b.alone = next(b.alone, d, n, 30*time.Millisecond, 50)
+	}
+}
+
+// next is the size after a batch of n rows took d, that should take at most the given
+// time, and a quarter of it at least.
+func next(size int, d time.Duration, n int64, most time.Duration, least int) int {
+	switch {
+	case d > most:
+		return max(least, size/2)
+	case d < most/4 && n >= int64(size):
+		return min(2000, size*2)
+	}
+	return size
 }
