@@ -64,7 +64,7 @@ func (c *serveCommand) Run(ctx context.Context) error {
 // how many. One that waits for the disk keeps its place until the runtime notices, which
 // can take 10 ms: on two cores two slow commits would hold up every request.
 func moreProcessors() {
-	const least = 8
+	const least = 4
 	if os.Getenv("GOMAXPROCS") == "" && runtime.GOMAXPROCS(0) < least {
 		runtime.GOMAXPROCS(least)
 	}

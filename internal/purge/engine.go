@@ -338,7 +338,7 @@ func (e *Engine) batch(ctx context.Context, t cullet.TrashItem, fn func(tx *stor
 	}
 	e.size.took(spent, n, wanted)
 	if wanted {
-		breathe(ctx, e.DB.Clock().Now().Sub(began))
+		breathe(ctx, 2*e.DB.Clock().Now().Sub(began))
 	}
 	return n, nil
 }

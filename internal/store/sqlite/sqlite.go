@@ -20,7 +20,7 @@ const readers = 4
 // digests of files are random, so a batch of a purge changes pages all over their
 // indexes, and the writer would read most of them again with the 2 MB of SQLite.
 const (
-	large = "cache_size(-4000)" // of the writer
+	large = "cache_size(-3000)" // of the writer
 	some  = "cache_size(-500)"  // of each reader
 	small = "cache_size(-100)"  // of the keeper, which reads nothing but the log
 )
