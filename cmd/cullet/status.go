@@ -52,7 +52,7 @@ func printStatus(w io.Writer, workspace string, s *sdk.TrashStatus) {
 			s.Waiting.Until.Format(shown), s.Waiting.Reason, s.Waiting.Items)
 	}
 	if held > 0 {
-		fmt.Fprintf(w, "%d items are held: they stay until they are released\n", held)
+		fmt.Fprintf(w, "held, kept until released: %d\n", held)
 	}
 	printFilesLeft(w, s)
 }
@@ -92,10 +92,10 @@ func printLeaving(w io.Writer, i sdk.LeavingItem) {
 	fmt.Fprintf(w, "  %-9s %-40s %d of %d rows gone, %d left; %d bytes freed; %s%s  %s\n",
 		i.Type, i.Name, i.RowsDone, i.RowsDone+i.RowsLeft, i.RowsLeft, i.FreedBytes, by, since, i.ItemID)
 	if i.Along > 0 {
-		fmt.Fprintf(w, "            %d items in Trash go with it\n", i.Along)
+		fmt.Fprintf(w, "            in Trash along with it: %d\n", i.Along)
 	}
 	if i.FilesLeft > 0 {
-		fmt.Fprintf(w, "            %d files (%d bytes) whose rows are gone are still to be removed\n", i.FilesLeft, i.BytesLeft)
+		fmt.Fprintf(w, "            files still to be removed, whose rows are gone: %d (%d bytes)\n", i.FilesLeft, i.BytesLeft)
 	}
 	if i.Problem != "" {
 		fmt.Fprintf(w, "            last problem: %s\n", i.Problem)
@@ -107,9 +107,9 @@ func printLeaving(w io.Writer, i sdk.LeavingItem) {
 
 func printFilesLeft(w io.Writer, s *sdk.TrashStatus) {
 	if f := s.FilesLeft; f.Files > 0 {
-		fmt.Fprintf(w, "%d files (%d bytes) are still to be removed", f.Files, f.Bytes)
+		fmt.Fprintf(w, "files still to be removed: %d (%d bytes)", f.Files, f.Bytes)
 		if f.Problems > 0 {
-			fmt.Fprintf(w, "; %d of them could not be, and are tried again every 5 minutes: the server's log says why", f.Problems)
+			fmt.Fprintf(w, "; failed so far: %d, tried again every 5 minutes (the server's log says why)", f.Problems)
 		}
 		fmt.Fprintln(w)
 	}

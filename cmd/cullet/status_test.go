@@ -116,10 +116,10 @@ func TestStatusWords(t *testing.T) {
 		FilesLeft: sdk.FilesLeft{Files: 2, Bytes: 9, Problems: 1},
 		Waiting:   &sdk.ClockWait{Reason: "The server's clock moved ahead by 31 days", Until: at.Add(time.Hour), Items: 5}})
 	for _, want := range []string{
-		"3 of 10 rows gone, 7 left; 0 bytes freed; by order, since 1 Apr 2026 12:00 UTC  ti_1\n", "1 items in Trash go with it\n",
-		"2 files (9 bytes) whose rows are gone", "and 3 more\n", "overdue: the longest since 1 Apr 2026 11:00 UTC\n", "2 items are held",
+		"3 of 10 rows gone, 7 left; 0 bytes freed; by order, since 1 Apr 2026 12:00 UTC  ti_1\n", "in Trash along with it: 1\n",
+		"whose rows are gone: 2 (9 bytes)", "and 3 more\n", "overdue: the longest since 1 Apr 2026 11:00 UTC\n", "held, kept until released: 2",
 		"cleanup waits until 1 Apr 2026 13:00 UTC, or until a person lifts that in the web app: The server's clock moved ahead by 31 days; 5 items",
-		"2 files (9 bytes) are still to be removed; 1 of them could not be", "a backup is under way",
+		"files still to be removed: 2 (9 bytes); failed so far: 1, tried again", "a backup is under way",
 	} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("it does not say %q:\n%s", want, out.String())
