@@ -109,7 +109,7 @@ func readTrashQuery(f url.Values) trashQuery {
 		q.Held = "1"
 	}
 	if q.dir(q.Sort) == "" {
-		q.Sort = "deleted"
+		q.Sort = q.usual()
 	}
 	if q.Dir != "asc" && q.Dir != "desc" {
 		q.Dir = q.dir(q.Sort)
@@ -120,6 +120,14 @@ func readTrashQuery(f url.Values) trashQuery {
 		}
 	}
 	return q
+}
+
+// usual is the sort where none is asked for: of what is due soon, the first comes first.
+func (q trashQuery) usual() string {
+	if q.Due != "" {
+		return "due"
+	}
+	return "deleted"
 }
 
 // dir is the direction that a sort begins with, "" for no such sort.
@@ -140,7 +148,7 @@ func (q trashQuery) filtered() bool {
 // Encode writes the query as it stands in an address, without what is usual.
 func (q trashQuery) Encode() string {
 	v := url.Values{"type": {q.Type}, "q": {q.Text}, "by": {q.By}, "from": {q.From}, "to": {q.To}, "due": {q.Due}, "held": {q.Held}, "cursor": {q.Cursor}}
-	if q.Sort != "deleted" || q.Dir != "desc" {
+	if q.Sort != q.usual() || q.Dir != q.dir(q.Sort) {
 		v.Set("sort", q.Sort)
 	}
 	if q.Dir != q.dir(q.Sort) {
