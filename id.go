@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"time"
 )
 
 // Prefixes of ids. An id is opaque text of [A-Za-z0-9_-], unique in the server,
@@ -44,15 +45,22 @@ const inOrder = "23456789abcdefghijkmnpqrstuvwxyz"
 // NewID makes an id of 45 bits of the machine's time, in milliseconds, and 55 random
 // ones. It is nothing that a clock decides by: what was made together lies together in
 // every index, and so goes together, which spares a purge most of its reads and writes.
-func NewID(prefix string) string {
-	id := make([]byte, 9, len(prefix)+21)
-	at := uint64(SystemClock{}.Now().UnixMilli())
-	for n := range id {
-		id[n] = inOrder[at>>(5*(8-n))&31]
+func NewID(prefix string) string { return newID(prefix, SystemClock{}.Now()) }
+
+func newID(prefix string, at time.Time) string {
+	begin := make([]byte, 9)
+	for n := range begin {
+		begin[n] = inOrder[uint64(at.UnixMilli())>>(5*(8-n))&31]
 	}
-	var b [7]byte
-	_, _ = rand.Read(b[:]) // never fails: crypto/rand ends the program instead
-	return prefix + "_" + string(id) + idAlphabet.EncodeToString(b[:])[:11]
+	return prefix + "_" + string(begin) + RandomText(11)
+}
+
+// RandomText is text of an id's letters and digits, five random bits each. It is what
+// tells names apart that were made up at the same moment; an id's beginning does not.
+func RandomText(length int) string {
+	b := make([]byte, (length*5+7)/8)
+	_, _ = rand.Read(b) // never fails: crypto/rand ends the program instead
+	return idAlphabet.EncodeToString(b)[:length]
 }
 
 // NewSecret makes a secret of 160 random bits. It always holds a lower-case

@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 	"text/template"
 	"time"
 
@@ -84,7 +83,7 @@ func (c *demoCommand) account(ctx context.Context, g *ground) (o access.Opened, 
 	}
 	file := filepath.Join(c.Data, "demo.json")
 	if len(there) == 0 {
-		password = strings.TrimPrefix(cullet.NewID("x"), "x_")
+		password = cullet.RandomText(20)
 		if o, err = g.access.Open(ctx, access.NewWorkspace{Name: demoName, Email: demoEmail, Person: "Demo", Password: password}); err != nil {
 			return o, "", err
 		}

@@ -35,6 +35,9 @@ func logged(log *slog.Logger, m *metrics.Metrics, next http.Handler) http.Handle
 					http.Error(s, `{"error":"something went wrong on the server; its log says what, under request `+id+`"}`, http.StatusInternalServerError)
 				}
 			}
+			if s.code == 0 && p == nil { // net/http answers so where a handler writes nothing
+				s.code = http.StatusOK
+			}
 			took := clock.Now().Sub(began)
 			log.Info("request", "request", id, "method", r.Method, "path", quiet(r.URL.Path), "status", s.code, "bytes", s.bytes,
 				"ms", took.Milliseconds())

@@ -187,7 +187,7 @@ func (s *server) serve(ctx context.Context, addr string, ready func(url string) 
 		return fmt.Errorf("starting the jobs: %w", err)
 	}
 	for _, run := range append([]func(context.Context){s.worker.Run, s.engine.Run, s.book.Run, s.housekeeping}, s.telling...) {
-		workers.Go(func() { run(work) })
+		workers.Go(func() { run(store.Background(work)) })
 	}
 	if err := ready("http://" + listener.Addr().String()); err != nil {
 		return err
@@ -263,7 +263,6 @@ const (
 
 // housekeeping sees to work whose worker died, and removes what has expired.
 func (s *server) housekeeping(ctx context.Context) {
-	ctx = store.Background(ctx)
 	clock := systemClock
 	tick := clock.NewTicker(revive)
 	defer tick.Stop()

@@ -38,7 +38,6 @@ const (
 
 // Run counts in the background until the context ends.
 func (b *Book) Run(ctx context.Context) {
-	ctx = store.Background(ctx)
 	clock := b.DB.Clock()
 	tick := clock.NewTicker(look)
 	defer tick.Stop()

@@ -90,7 +90,7 @@ func slugOf(name, what string, check func(string) error) (string, error) {
 		if !strings.ContainsFunc(name, func(r rune) bool { return unicode.IsLetter(r) || unicode.IsDigit(r) }) {
 			return "", cullet.E(cullet.Invalid, "the %s name %q has no letter or digit to make a slug of", what, brief(name))
 		}
-		slug = what + "-" + strings.TrimPrefix(cullet.NewID("x"), "x_")[:8]
+		slug = what + "-" + cullet.RandomText(8)
 	}
 	return slug, check(slug)
 }

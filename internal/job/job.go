@@ -80,7 +80,7 @@ func (w *worker) Work(ctx context.Context, j *river.Job[task]) error {
 	if !ok {
 		return river.JobCancel(fmt.Errorf("nobody does jobs of kind %q", j.Args.What))
 	}
-	again, err := h(ctx, j.Args.ID)
+	again, err := h(store.Background(ctx), j.Args.ID)
 	if err != nil {
 		if ctx.Err() == nil { // else the server stops
 			w.engine.log.Error("a job failed; it is tried again", "what", j.Args.What, "id", j.Args.ID, "attempt", j.Attempt, "most", j.MaxAttempts, "err", err)

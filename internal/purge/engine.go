@@ -338,17 +338,17 @@ func (e *Engine) batch(ctx context.Context, t cullet.TrashItem, fn func(tx *stor
 	}
 	e.size.took(spent, n, wanted)
 	if wanted {
-		breathe(ctx, 2*e.DB.Clock().Now().Sub(began))
+		breathe(ctx, e.DB.Clock().Now().Sub(began))
 	}
 	return n, nil
 }
 
-// breathe waits for as long as a batch took, so that whoever else wants the database
-// finds it free every other time. The wait is by the machine's time.
+// breathe waits for twice as long as a batch took, but not long, so that whoever else
+// wants the database mostly finds it free. The wait is by the machine's time.
 func breathe(ctx context.Context, d time.Duration) {
 	select {
 	case <-ctx.Done():
-	case <-time.After(min(d, 20*time.Millisecond)):
+	case <-time.After(min(2*d, 20*time.Millisecond)):
 	}
 }
 

@@ -8,10 +8,10 @@ import (
 	"github.com/cullet-vision/cullet"
 )
 
-// others is who writes for somebody that waits for the answer.
+// others is who writes, in this process, for somebody that waits for the answer.
 type others struct {
-	now  atomic.Int64 // that wait or write
-	last atomic.Int64 // when the last of them ended, in nanoseconds of the machine's time
+	now  atomic.Int64              // that wait or write
+	last atomic.Pointer[time.Time] // when the last of them ended: the machine's time, and monotonic
 }
 
 // lately is how long after one of them more are expected.
@@ -32,14 +32,16 @@ func (o *others) came(ctx context.Context) (done func()) {
 	}
 	o.now.Add(1)
 	return func() {
-		o.last.Store(cullet.SystemClock{}.Now().UnixNano())
+		now := cullet.SystemClock{}.Now()
+		o.last.Store(&now)
 		o.now.Add(-1)
 	}
 }
 
 // Wanted says whether somebody who waits for the answer writes now, or did a moment
-// ago. Work in the background then takes the database in small bites only.
+// ago, through this process: of others, which a PostgreSQL may have, it does not know.
+// Work in the background then takes the database in small bites only.
 func (db *DB) Wanted() bool {
-	now := cullet.SystemClock{}.Now().UnixNano()
-	return db.asked.now.Load() > 0 || time.Duration(now-db.asked.last.Load()) < lately
+	last := db.asked.last.Load()
+	return db.asked.now.Load() > 0 || last != nil && time.Since(*last) < lately
 }

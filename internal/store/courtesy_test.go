@@ -24,6 +24,7 @@ func TestWanted(t *testing.T) {
 	want("while somebody writes", true)
 	done()
 	want("right after somebody wrote", true)
-	db.asked.last.Store(time.Now().Add(-2 * lately).UnixNano())
+	before := time.Now().Add(-2 * lately)
+	db.asked.last.Store(&before)
 	want("some time after", false)
 }

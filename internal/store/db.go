@@ -72,7 +72,7 @@ type Conn struct {
 	Dialect Dialect
 	Close   func() error
 
-	// Committed, where set, is called after each commit.
+	// Committed, where set, is called after each commit of the store.
 	Committed func()
 }
 

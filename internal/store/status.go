@@ -132,11 +132,19 @@ func scanCounted(r row) (c counted, err error) {
 func (tx *Tx) statusTotals(ctx context.Context, workspace string, _ cullet.ClockWatch, by map[string]*TrashStatus) error {
 	all, err := queryAll(ctx, tx, func(r row) (c counted, err error) {
 		return c, r.Scan(&c.workspace, &c.typ, &c.items, &c.bytes)
-	}, `SELECT workspace_id, type, items, bytes FROM trash_counts WHERE $1 = '' OR workspace_id = $1`, workspace)
+	}, `SELECT workspace_id, type, items, bytes FROM trash_counts WHERE `+inWorkspace("workspace_id", workspace), workspace)
 	for _, c := range all {
 		by[c.workspace].Total[c.typ] = TrashTotal{Items: c.items, Bytes: c.bytes}
 	}
 	return err
+}
+
+// inWorkspace is the condition that a row is of the workspace $1, or of any where it is "".
+func inWorkspace(column, workspace string) string {
+	if workspace == "" {
+		return `$1 = ''`
+	}
+	return column + ` = $1`
 }
 
 // heldOnce is heldItems, each once: joined with, it is looked up by its ids.
@@ -146,7 +154,7 @@ func (tx *Tx) statusHeld(ctx context.Context, workspace string, _ cullet.ClockWa
 	all, err := queryAll(ctx, tx, func(r row) (c counted, err error) {
 		return c, r.Scan(&c.workspace, &c.typ, &c.items)
 	}, `SELECT t.workspace_id, t.type, SUM(CASE WHEN t.state = $2 THEN 1 ELSE 0 END) FROM `+heldOnce+` AS h JOIN trash_items t ON t.id = h.id
-		WHERE $1 = '' OR t.workspace_id = $1 GROUP BY t.workspace_id, t.type`, workspace, cullet.Trashed)
+		WHERE `+inWorkspace("t.workspace_id", workspace)+` GROUP BY t.workspace_id, t.type`, workspace, cullet.Trashed)
 	for _, c := range all {
 		by[c.workspace].Items[c.typ][StandsHeld] += c.items
 	}
@@ -158,7 +166,7 @@ func (tx *Tx) statusPurging(ctx context.Context, workspace string, _ cullet.Cloc
 	all, err := queryAll(ctx, tx, scanCounted, `SELECT t.workspace_id, t.type, CASE WHEN t.purge_order <> '' THEN 1 ELSE 0 END AS mark,
 			CASE WHEN t.problem <> '' THEN 1 ELSE 0 END AS stuck, COUNT(*), SUM(CASE WHEN t.purged_with = '' THEN 1 ELSE 0 END),
 			CAST(SUM(t.done_rows) AS BIGINT), CAST(SUM(t.done_bytes) AS BIGINT), MIN(t.effective_at)
-		FROM trash_items t WHERE t.state = $2 AND ($1 = '' OR t.workspace_id = $1) GROUP BY 1, 2, 3, 4`, workspace, cullet.Purging)
+		FROM trash_items t WHERE t.state = $2 AND `+inWorkspace("t.workspace_id", workspace)+` GROUP BY 1, 2, 3, 4`, workspace, cullet.Purging)
 	for _, c := range all {
 		s := by[c.workspace]
 		if c.problem {
@@ -180,7 +188,7 @@ func (tx *Tx) statusPurging(ctx context.Context, workspace string, _ cullet.Cloc
 func (tx *Tx) statusExpected(ctx context.Context, workspace string, _ cullet.ClockWatch, by map[string]*TrashStatus) error {
 	all, err := queryAll(ctx, tx, func(r row) (c counted, err error) { return c, r.Scan(&c.workspace, &c.rows) },
 		`SELECT t.workspace_id, CAST(SUM(o.rows_total) AS BIGINT) FROM trash_items t JOIN purge_order_items o ON o.item_id = t.id AND o.order_id = t.purge_order
-		WHERE t.state = $2 AND t.purge_order <> '' AND ($1 = '' OR t.workspace_id = $1) GROUP BY t.workspace_id`, workspace, cullet.Purging)
+		WHERE t.state = $2 AND t.purge_order <> '' AND `+inWorkspace("t.workspace_id", workspace)+` GROUP BY t.workspace_id`, workspace, cullet.Purging)
 	for _, c := range all {
 		by[c.workspace].Ordered.Expected = c.rows
 	}
@@ -190,21 +198,19 @@ func (tx *Tx) statusExpected(ctx context.Context, workspace string, _ cullet.Clo
 // statusDue counts what is due and not begun with, nor held; its mark is that the date
 // came while cleanup waits (C6).
 func (tx *Tx) statusDue(ctx context.Context, workspace string, watch cullet.ClockWatch, by map[string]*TrashStatus) error {
-	trusted := tx.Now
-	if watch.Wait != "" {
-		trusted = watch.TrustedAt
-	}
+	trusted := watch.Trusted(tx.Now, "")
+	jumped := watch.Wait == "" && trusted.Before(tx.Now) // since the last look: the next one begins a wait
 	all, err := queryAll(ctx, tx, scanCounted, `SELECT t.workspace_id, t.type, CASE WHEN t.effective_at > $3 THEN 1 ELSE 0 END AS mark,
 			CASE WHEN t.problem <> '' THEN 1 ELSE 0 END AS stuck, COUNT(*), COUNT(*), 0, 0, MIN(t.effective_at)
 		FROM trash_items t LEFT JOIN `+heldOnce+` AS h ON h.id = t.id
-		WHERE t.state = $2 AND t.effective_at <= $4 AND ($1 = '' OR t.workspace_id = $1) AND h.id IS NULL GROUP BY 1, 2, 3, 4`,
+		WHERE t.state = $2 AND t.effective_at <= $4 AND `+inWorkspace("t.workspace_id", workspace)+` AND h.id IS NULL GROUP BY 1, 2, 3, 4`,
 		workspace, cullet.Trashed, micros(trusted), micros(tx.Now))
 	for _, c := range all {
 		s := by[c.workspace]
 		if c.problem {
 			s.Items[c.typ][StandsProblem] += c.items
 		}
-		if c.mark && s.Waits {
+		if c.mark && (s.Waits || jumped) {
 			s.Waiting += c.items
 		} else {
 			s.due(c.first)

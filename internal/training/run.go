@@ -550,9 +550,9 @@ func (r *run) finish(ctx context.Context) {
 	}
 }
 
-// modelSlug names a model after its project, version and training.
+// modelSlug names a model after its project, version and the random end of its training's id.
 func modelSlug(t cullet.Training) string {
-	suffix := fmt.Sprintf("-%d-%s", t.VersionNumber, strings.TrimPrefix(t.ID, cullet.TrainingID+"_")[:10])
+	suffix := fmt.Sprintf("-%d-%s", t.VersionNumber, t.ID[len(t.ID)-10:])
 	return t.ProjectSlug[:min(len(t.ProjectSlug), cullet.MaxSlug-len(suffix))] + suffix
 }
 

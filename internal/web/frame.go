@@ -50,7 +50,7 @@ type frame struct {
 func (f *frame) CSRF() string { return csrf(f.secret) }
 
 // Key is what tells this form from every other one, so that it acts once.
-func (f *frame) Key() string { return strings.TrimPrefix(cullet.NewID("f"), "f_") }
+func (f *frame) Key() string { return cullet.RandomText(20) }
 
 // Base is the address of the workspace.
 func (f *frame) Base() string { return "/app/" + f.WS.Slug }

@@ -55,7 +55,7 @@ func (s *Shelf) Create(ctx context.Context, by cullet.Actor, d Draft) (w cullet.
 		d.Slug = cullet.Slugify(d.Name)
 	}
 	if d.Slug == "" {
-		d.Slug = "workflow-" + strings.TrimPrefix(cullet.NewID("x"), "x_")[:8]
+		d.Slug = "workflow-" + cullet.RandomText(8)
 	}
 	if err := cullet.CheckWorkflowSlug(d.Slug); err != nil {
 		return w, err

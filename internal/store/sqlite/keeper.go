@@ -10,13 +10,20 @@ import (
 // which takes tens of milliseconds of a slow disk. SQLite has the commit wait for it
 // that happens to fill the log. Here a connection of its own brings it home while
 // others write (a PASSIVE checkpoint waits for nobody, and nobody for it).
+//
+// The log begins anew, at its front, when somebody writes while all of it is home. What
+// is written while the keeper works is not, so the longer the log has become, the fewer
+// pages are left to wait: until there is a moment in which none does.
 // Source: https://www.sqlite.org/wal.html, "Avoiding Excessively Large WAL Files".
 const (
 	enough = 4000 // pages that wait in the log, before they are brought home
+	long   = 8000 // pages of a log that has to begin anew
+	few    = 100  // pages that wait in such a log, before they are brought home
 
-	// A log that is written without a pause never begins anew, since something always
-	// waits in it. From this length on each commit brings home the few pages that wait.
+	// A log that comes to this length all the same, since somebody reads an old state of
+	// the database, say, is brought home by the commits. Its file keeps no more than kept.
 	backstop = "wal_autocheckpoint(16000)"
+	kept     = "journal_size_limit(33554432)"
 )
 
 // keeper brings home what the log holds.
@@ -47,8 +54,8 @@ func (k *keeper) committed() {
 	}
 }
 
-// run ends when the keeper is closed. What goes wrong is left to the backstop, whose
-// commit reports it.
+// run ends when the keeper is closed. What goes wrong is tried again after the next
+// commit: on a disk that is full or broken the commits say so themselves.
 func (k *keeper) run(ctx context.Context) {
 	defer close(k.done)
 	for {
@@ -57,19 +64,20 @@ func (k *keeper) run(ctx context.Context) {
 			return
 		case <-k.wake:
 		}
-		if busy, log, home := k.checkpoint("NOOP"); !busy && log-home >= enough {
+		if log, home := k.checkpoint("NOOP"); log-home >= enough || log >= long && log-home >= few {
 			k.checkpoint("PASSIVE")
 		}
 	}
 }
 
 // checkpoint says how many pages the log has, and how many of them are home. NOOP only
-// looks. A log that another process is bringing home is busy.
-func (k *keeper) checkpoint(mode string) (busy bool, log, home int) {
+// looks.
+func (k *keeper) checkpoint(mode string) (log, home int) {
+	var busy bool
 	if err := k.db.QueryRow("PRAGMA wal_checkpoint("+mode+")").Scan(&busy, &log, &home); err != nil {
-		return true, 0, 0
+		return 0, 0
 	}
-	return busy, log, home
+	return log, home
 }
 
 // close ends it, and waits until it has ended. Closing it again is harmless.

@@ -29,7 +29,7 @@ const (
 // disk when they return (synchronous FULL).
 func Open(path string) (store.Conn, error) {
 	writer, err := sql.Open("sqlite", dsn(path, url.Values{"_txlock": {"immediate"}},
-		"journal_mode(WAL)", "synchronous(FULL)", "busy_timeout(10000)", "foreign_keys(1)", large, backstop))
+		"journal_mode(WAL)", "synchronous(FULL)", "busy_timeout(10000)", "foreign_keys(1)", large, backstop, kept))
 	if err != nil {
 		return store.Conn{}, err
 	}
