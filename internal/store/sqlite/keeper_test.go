@@ -1,7 +1,6 @@
 package sqlite
 
 import (
-	"context"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -10,7 +9,7 @@ import (
 )
 
 // TestLogIsBroughtHome: what commits put into the log is brought home beside them, long
-// before a commit has to do it.
+// before a commit has to do it; and a long log begins anew while small commits go on.
 func TestLogIsBroughtHome(t *testing.T) {
 	conn, err := Open(filepath.Join(t.TempDir(), "a.db"))
 	if err != nil {
@@ -21,12 +20,13 @@ func TestLogIsBroughtHome(t *testing.T) {
 		t.Fatal(err)
 	}
 	page := strings.Repeat("x", 4000)
-	for range 12 { // 12 * 500 pages: more than is left in the log, less than a commit brings home
+	write := func(pages int) {
+		t.Helper()
 		tx, err := conn.Writer.Begin()
 		if err != nil {
 			t.Fatal(err)
 		}
-		for range 500 {
+		for range pages {
 			if _, err := tx.Exec(`INSERT INTO pages VALUES ($1)`, page); err != nil {
 				t.Fatal(err)
 			}
@@ -36,24 +36,38 @@ func TestLogIsBroughtHome(t *testing.T) {
 		}
 		conn.Committed()
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
-	defer cancel()
-	look := time.NewTicker(10 * time.Millisecond)
-	defer look.Stop()
-	for {
-		var busy bool
-		var log, home int
-		if err := conn.Writer.QueryRow(`PRAGMA wal_checkpoint(NOOP)`).Scan(&busy, &log, &home); err != nil {
-			t.Fatal(err)
+	until := func(what string, so func(log, home int) bool, meanwhile func()) {
+		t.Helper()
+		look, most := time.NewTicker(10*time.Millisecond), time.After(30*time.Second)
+		defer look.Stop()
+		for {
+			var busy bool
+			var log, home int
+			if err := conn.Writer.QueryRow(`PRAGMA wal_checkpoint(NOOP)`).Scan(&busy, &log, &home); err != nil {
+				t.Fatal(err)
+			}
+			if so(log, home) {
+				return
+			}
+			select {
+			case <-look.C:
+				meanwhile()
+			case <-most:
+				t.Fatalf("%s: of %d pages in the log %d are home", what, log, home)
+			}
 		}
-		if log > 0 && home > 0 && log-home < enough {
-			return
-		}
-		select {
-		case <-look.C:
-		case <-ctx.Done():
-			t.Fatalf("of %d pages in the log %d are home", log, home)
-		}
+	}
+	for range 12 { // more than is left in the log, less than a commit brings home
+		write(500)
+	}
+	until("home", func(log, home int) bool { return log > 0 && home > 0 && log-home < enough }, func() {})
+	for range 7 {
+		write(500)
+	}
+	small := 0
+	until("anew", func(log, _ int) bool { return log < long }, func() { write(1); small++ })
+	if small > 1000 {
+		t.Errorf("the log began anew after %d small commits", small)
 	}
 }
 
