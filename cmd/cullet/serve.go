@@ -40,7 +40,6 @@ type serveCommand struct {
 
 // Run serves until it is told to stop, and then lets what is under way end.
 func (c *serveCommand) Run(ctx context.Context) error {
-	moreProcessors()
 	trainers, err := c.trainers()
 	if err != nil {
 		return err
@@ -159,6 +158,7 @@ const (
 // serve listens, works, and calls ready with its address; when the context ends it
 // takes no more requests, lets those there are end, and gives back its trainings.
 func (s *server) serve(ctx context.Context, addr string, ready func(url string) error) error {
+	moreProcessors()
 	handler, err := s.handler(ctx)
 	if err != nil {
 		return err
